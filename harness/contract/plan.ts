@@ -1,0 +1,42 @@
+import {z} from 'zod';
+import {CellSchema} from './cell.ts';
+
+export const PLAN_SCHEMA_VERSION = 1;
+
+/** What becomes of a cell on the machine that made the plan, and why. */
+export const PlannedCellSchema = z.strictObject({
+  cell: CellSchema,
+  verdict: z.enum(['run', 'waiting', 'refused']),
+  /** One clause: `runs here on ryzen-7-5800hs`, `waits for a t4`, `refused: llama.cpp has no …`. */
+  reason: z.string(),
+  /** Status that a refused cell gets in results.csv. */
+  refusedAs: z.enum(['unsupported', 'does-not-fit']).nullable(),
+  estimate: z.strictObject({
+    /** Upper bound over all rounds, weights made beforehand. */
+    seconds: z.number().nonnegative().nullable(),
+    weightsBytes: z.number().nonnegative().nullable(),
+    /** Resident memory while serving: weights + KV + buffers. */
+    memoryBytes: z.number().nonnegative().nullable(),
+    diskBytes: z.number().nonnegative().nullable(),
+  }),
+});
+export type PlannedCell = z.infer<typeof PlannedCellSchema>;
+
+/** The plan file of `bench matrix FILE --plan --json`: all that `bench cell` needs. */
+export const PlanSchema = z.strictObject({
+  schema: z.literal(PLAN_SCHEMA_VERSION),
+  /** First 16 hex digits of the SHA-256 of matrix hash and cell ids. */
+  planId: z.string(),
+  matrix: z.string(),
+  matrixSha256: z.string(),
+  /** Folder of the matrix file, for prompts files; absolute. */
+  matrixDir: z.string(),
+  harness: z.string(),
+  samplePeriodMs: z.int(),
+  order: z.enum(['interleaved', 'shuffled']),
+  seed: z.int(),
+  rounds: z.int().positive(),
+  canary: z.boolean(),
+  cells: z.array(PlannedCellSchema),
+});
+export type Plan = z.infer<typeof PlanSchema>;
