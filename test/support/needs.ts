@@ -1,0 +1,72 @@
+import {execFileSync} from 'node:child_process';
+import {existsSync} from 'node:fs';
+import {homedir} from 'node:os';
+import {join} from 'node:path';
+
+/** What some tests need beyond `npm ci`, how it is found, and how to get it. */
+const TOOLS = {
+  /** A Python with PyTorch and transformers, for the transformers runner. */
+  python: {
+    find: torchPython,
+    get: 'run `npx bench setup python --cpu`, or set BENCH_PYTHON to a Python that has torch and transformers',
+  },
+  /** Any Python 3.10 or newer, for the protocol. */
+  python3: {find: () => onPath('python3'), get: 'install python3'},
+  chromium: {
+    find: () => onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome'),
+    get: 'install the package chromium',
+  },
+  slurm: {
+    find: () => onPath('slurmctld') ?? existing('/usr/sbin/slurmctld'),
+    get: 'install the packages slurmctld slurmd slurm-client',
+  },
+  cmake: {find: () => onPath('cmake'), get: 'install the packages cmake g++ git'},
+  gpu: {find: () => onPath('nvidia-smi'), get: 'run on a host with an NVIDIA GPU'},
+} as const satisfies Record<string, {find: () => string | null; get: string}>;
+
+export type Tool = keyof typeof TOOLS;
+
+/**
+ * Path of a tool, or null with one printed line that says how to get it. In CI, BENCH_TEST_REQUIRE lists the tools whose
+ * absence is a failure and no reason to skip.
+ */
+export function find(tool: Tool): string | null {
+  const {find: look, get} = TOOLS[tool];
+  const path = look();
+  if (path !== null) return path;
+  const required = (process.env['BENCH_TEST_REQUIRE'] ?? '').split(/\s+/);
+  if (required.includes(tool)) throw new Error(`${tool} is required here and missing: ${get}`);
+  process.stderr.write(`skipping tests that need ${tool}: ${get}\n`);
+  return null;
+}
+
+function onPath(program: string): string | null {
+  for (const folder of (process.env['PATH'] ?? '').split(':')) {
+    if (folder !== '' && existsSync(join(folder, program))) return join(folder, program);
+  }
+  return null;
+}
+
+const existing = (path: string): string | null => (existsSync(path) ? path : null);
+
+function torchPython(): string | null {
+  const cache = process.env['BENCH_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'bench');
+  for (const candidate of [
+    process.env['BENCH_PYTHON'],
+    join(cache, 'python', 'bin', 'python'),
+    join(cache, 'python', 'venv', 'bin', 'python'),
+  ]) {
+    if (candidate === undefined || !existsSync(candidate)) continue;
+    try {
+      execFileSync(
+        candidate,
+        ['-c', 'import importlib.util as u, sys; sys.exit(not (u.find_spec("torch") and u.find_spec("transformers")))'],
+        {stdio: 'ignore'},
+      );
+      return candidate;
+    } catch {
+      // no torch in this one
+    }
+  }
+  return null;
+}
