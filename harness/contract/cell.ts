@@ -81,6 +81,11 @@ export const CellSchema = z.strictObject({
   isa: z.enum(['native', 'avx2', 'avx512']),
   workload: WorkloadSchema,
   settings: CellSettingsSchema,
+  /**
+   * Threads as the matrix asks for them, when that is not the number in `settings.threads`: `cores` is resolved on the
+   * machine that runs the cell, and the id must be known before. Absent: as in `settings`.
+   */
+  threadsAsked: z.literal('cores').optional(),
   stop: StopRuleSchema,
   limits: CellLimitsSchema,
   rounds: z.int().positive(),
@@ -89,9 +94,14 @@ export const CellSchema = z.strictObject({
 });
 export type Cell = z.infer<typeof CellSchema>;
 
+const byKey = ([a]: readonly unknown[], [b]: readonly unknown[]) => (String(a) < String(b) ? -1 : 1);
+const sortedEntries = (record: Readonly<Record<string, number>>) => Object.entries(record).sort(byKey);
+
 /**
  * What must be equal for two cells to be comparable, in a fixed order: the input of the id. How long to measure
- * (`stop`, `limits`, `rounds`) is left out on purpose: measuring longer does not make another cell.
+ * (`stop`, `limits`, `rounds`) is left out on purpose: measuring longer does not make another cell. Threads count as
+ * they were asked for (`cores` stays `cores`), so that a cell that waits for another machine has the same id there; the
+ * number that ran is in the row, and comparing rows of one device with unequal `threads` is for a caveat.
  */
 export function cellIdentity(cell: Omit<Cell, 'id'>): unknown {
   return [
@@ -114,6 +124,9 @@ export function cellIdentity(cell: Omit<Cell, 'id'>): unknown {
       cell.workload.prefixCache,
       cell.workload.promptsSha256,
     ],
-    Object.entries(cell.settings).sort(([a], [b]) => (a < b ? -1 : 1)),
+    Object.entries({...cell.settings, threads: cell.threadsAsked ?? cell.settings.threads})
+      .filter(([, value]) => value !== undefined)
+      .map(([key, value]) => (key === 'simulate' ? [key, sortedEntries(cell.settings.simulate ?? {})] : [key, value]))
+      .sort(byKey),
   ];
 }
