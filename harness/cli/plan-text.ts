@@ -47,8 +47,10 @@ export function planTotals(plan: Plan): string {
       `disk to make weights ${formatBytes(sum((planned) => planned.estimate.diskBytes))}; ` +
       `largest cell ${formatBytes(Math.max(0, ...run.map((planned) => planned.estimate.memoryBytes ?? 0)))} of memory.`,
   ];
-  if (waiting.length > 0) lines.push(`${waiting.length} cells wait for another device: ${waitFor}. Run the same command there.`);
+  if (waiting.length > 0)
+    lines.push(`${waiting.length} cells wait for another device: ${waitFor}. Run the same command there.`);
   const refused = of('refused');
-  if (refused.length > 0) lines.push(`${refused.length} cells are refused, each with its reason above; they get a row.`);
+  if (refused.length > 0)
+    lines.push(`${refused.length} cells are refused, each with its reason above; they get a row.`);
   return lines.join('\n');
 }

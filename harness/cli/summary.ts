@@ -36,7 +36,9 @@ export function summaryTable(rows: readonly ResultRow[]): string {
   const cells = [...measured].sort(byPlace).map((row) => cellsOf(row, measured));
   const constant = COLUMNS.map((column, index) => ({column, index})).filter(
     ({column, index}) =>
-      CONSTANT.includes(column.title) && new Set(cells.map((line) => line[index])).size === 1 && (cells[0]?.[index] ?? '') !== '',
+      CONSTANT.includes(column.title) &&
+      new Set(cells.map((line) => line[index])).size === 1 &&
+      (cells[0]?.[index] ?? '') !== '',
   );
   const heading = constant.map(({column, index}) => `${column.title} ${cells[0]?.[index] ?? ''}`).join(' · ');
   const dropped = new Set(constant.map(({index}) => index));
@@ -110,7 +112,18 @@ export function controlOf(row: ResultRow, rows: readonly ResultRow[]): ResultRow
   );
 }
 
-const SAME = ['run_id', 'model', 'runner', 'engine_build', 'device', 'isa', 'workload', 'threads', 'batch', 'concurrency'] as const;
+const SAME = [
+  'run_id',
+  'model',
+  'runner',
+  'engine_build',
+  'device',
+  'isa',
+  'workload',
+  'threads',
+  'batch',
+  'concurrency',
+] as const;
 
 function ratioToControl(row: ResultRow, rows: readonly ResultRow[]): number | null {
   const control = controlOf(row, rows);
@@ -119,7 +132,10 @@ function ratioToControl(row: ResultRow, rows: readonly ResultRow[]): number | nu
 }
 
 /** Caveats in words, each once, with how many rows have it. */
-export function caveatLines(rows: readonly ResultRow[], docs: Readonly<Record<string, {doc: string; fix: string}>>): readonly string[] {
+export function caveatLines(
+  rows: readonly ResultRow[],
+  docs: Readonly<Record<string, {doc: string; fix: string}>>,
+): readonly string[] {
   const seen = new Map<string, number>();
   for (const row of rows) {
     for (const text of (row.caveats ?? '').split(' ').filter((part) => part !== '')) {

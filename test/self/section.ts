@@ -1,0 +1,37 @@
+/** One measured figure beside its goal. */
+export interface Figure {
+  readonly what: string;
+  /** Text with unit, for people: `0.994 (0.989–1.002, 7 pairs)`. */
+  readonly value: string;
+  readonly goal: string;
+  /** null: no goal, or it cannot be judged here. */
+  readonly met: boolean | null;
+}
+
+export interface SelfContext {
+  /** Shorter runs for a look; figures to publish come from the whole thing. */
+  readonly quick: boolean;
+  readonly cacheDir: string;
+  /** Progress, to stderr. */
+  log(text: string): void;
+}
+
+/** One part of `npm run bench:self`: it measures bench itself and prints figures beside their goals. */
+export interface Section {
+  readonly name: string;
+  readonly doc: string;
+  run(context: SelfContext): Promise<readonly Figure[]>;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/** `median (min–max, n pairs)`. */
+export function spread(values: readonly number[], digits = 3): string {
+  const show = (value: number) => value.toFixed(digits);
+  return `${show(median(values))} (${show(Math.min(...values))}–${show(Math.max(...values))}, n = ${values.length})`;
+}
