@@ -1,4 +1,5 @@
 import {closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync} from 'node:fs';
+import {BenchError} from '../contract/errors.ts';
 import {type JournalRecord, JournalRecordSchema} from '../contract/journal.ts';
 import {diskError, systemCode} from './disk-error.ts';
 import {firstIssue, invalid} from './invalid.ts';
@@ -33,10 +34,9 @@ const DURABLE: ReadonlySet<JournalRecord['type']> = new Set([
  */
 export class Journal {
   readonly path: string;
-  readonly #file: number;
+  #file: number | null;
   readonly #disk: JournalDisk;
   #size: number;
-  #closed = false;
 
   private constructor(path: string, file: number, size: number, disk: JournalDisk) {
     this.path = path;
@@ -71,36 +71,42 @@ export class Journal {
    */
   append(record: JournalRecord): void {
     const bytes = Buffer.from(`${JSON.stringify(record)}\n`);
+    const file = this.#open();
     try {
       let written = 0;
       // One call as a rule; a second one only after a short write, which a full disk gives.
-      while (written < bytes.length) written += this.#disk.write(this.#file, bytes, written);
+      while (written < bytes.length) written += this.#disk.write(file, bytes, written);
       this.#size += bytes.length;
-      if (DURABLE.has(record.type)) this.#disk.sync(this.#file);
+      if (DURABLE.has(record.type)) this.#disk.sync(file);
     } catch (error) {
-      this.#takeBack();
+      this.#takeBack(file);
       throw diskError(error, 'write', this.path);
     }
   }
 
   /** @throws {BenchError} `DISK_FULL`. */
   sync(): void {
+    const file = this.#open();
     try {
-      this.#disk.sync(this.#file);
+      this.#disk.sync(file);
     } catch (error) {
       throw diskError(error, 'write', this.path);
     }
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    closeSync(this.#file);
+    if (this.#file !== null) closeSync(this.#file);
+    this.#file = null;
   }
 
-  #takeBack(): void {
+  #open(): number {
+    if (this.#file === null) throw new BenchError('INTERNAL', `The journal ${this.path} is closed`);
+    return this.#file;
+  }
+
+  #takeBack(file: number): void {
     try {
-      this.#disk.truncate(this.#file, this.#size);
+      this.#disk.truncate(file, this.#size);
     } catch {
       // The torn line stays; whoever opens the journal next cuts it away.
     }

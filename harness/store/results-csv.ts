@@ -18,14 +18,15 @@ export async function writeResultsCsv(path: string, rows: readonly ResultRow[], 
 export async function readResultsCsv(path: string): Promise<ResultRow[]> {
   const rows: ResultRow[] = [];
   for await (const {row, line} of readTable(path, COLUMNS)) {
-    if (row['schema_version'] !== RESULTS_SCHEMA_VERSION) {
+    // readTable has checked that every column is there and of its kind.
+    const result = row as ResultRow;
+    if (result.schema_version !== RESULTS_SCHEMA_VERSION) {
       throw new BenchError(
         'RESULTS_INVALID',
-        `${path}:${line}: schema_version ${row['schema_version']}, but this bench reads ${RESULTS_SCHEMA_VERSION}`,
+        `${path}:${line}: schema_version ${result.schema_version}, but this bench reads ${RESULTS_SCHEMA_VERSION}`,
       );
     }
-    // readTable has checked that every column is there and of its kind.
-    rows.push(row as ResultRow);
+    rows.push(result);
   }
   return rows;
 }
