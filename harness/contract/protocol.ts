@@ -87,7 +87,13 @@ export const WorkerEventSchema = z.discriminatedUnion('type', [
     phase: z.enum(['load', 'warmup', 'measure']),
   }),
   z.object({type: z.literal('failed'), error: WireErrorSchema}),
-  z.object({type: z.literal('done'), tNs: z.int(), stopped: z.enum(['enough', 'max', 'budget'])}),
+  z.object({
+    type: z.literal('done'),
+    tNs: z.int(),
+    stopped: z.enum(['enough', 'max', 'budget']),
+    /** Coded caveats that only showed after loading, for example `unsteady-warmup`. */
+    caveats: z.array(z.string()).optional(),
+  }),
 ]);
 export type WorkerEvent = z.infer<typeof WorkerEventSchema>;
 /** What a worker writes: defaults need not be spelled out. */
