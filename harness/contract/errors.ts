@@ -29,6 +29,10 @@ const CATALOG = {
     hint: 'Free disk space, or point BENCH_CACHE to a larger disk; the run continues where it stopped.',
   },
   NETWORK: {exit: 2, hint: 'Check the connection and try again: a started download continues where it stopped.'},
+  ACCESS_DENIED: {
+    exit: 2,
+    hint: 'Accept the terms on the page of the model, and set HF_TOKEN to a token of the account that did.',
+  },
   CHECKSUM_MISMATCH: {
     exit: 2,
     hint: 'The bytes received are not the bytes announced; the file was removed. Try again or pin another revision.',
