@@ -1,0 +1,71 @@
+import type {Cell} from '../contract/cell.ts';
+import type {HostFacts} from '../contract/device.ts';
+import {BenchError} from '../contract/errors.ts';
+import type {PlannedCell} from '../contract/plan.ts';
+import type {Runner} from '../contract/runner.ts';
+import type {WeightsEstimate, WeightsRequest} from '../contract/weights.ts';
+import type {CellDevice} from './cell-device.ts';
+import {estimateMemory, estimateSeconds, whyNotFit} from './estimate.ts';
+
+/** `WeightsStore.estimate`: looks, never makes nor fetches. */
+export type Estimate = (request: WeightsRequest) => Promise<WeightsEstimate | null>;
+
+export interface Judging {
+  readonly host: HostFacts;
+  /** By id; a user's own worker is found by its name, or not at all. */
+  readonly runners: ReadonlyMap<string, Runner>;
+  readonly estimate: Estimate;
+}
+
+/**
+ * What becomes of a cell on this machine. In this order: the weights do not come in this format; its device is not
+ * here; the runner refuses; it does not fit.
+ *
+ * @throws {BenchError} whatever `estimate` throws, but UNSUPPORTED.
+ */
+export async function judge(cell: Cell, device: CellDevice, {host, runners, estimate}: Judging): Promise<PlannedCell> {
+  const runner = runners.get(cell.runner.id);
+  let weights: WeightsEstimate | null = null;
+  let noWeights: string | null = null;
+  if (runner?.needsWeights !== false) {
+    try {
+      weights = await estimate({source: cell.source, format: cell.format, seed: cell.weightsSeed});
+    } catch (error) {
+      if (!(error instanceof BenchError) || error.code !== 'UNSUPPORTED') throw error;
+      noWeights = error.message;
+    }
+  }
+  const memory = weights === null ? null : estimateMemory(cell, weights);
+  const planned = (
+    verdict: PlannedCell['verdict'],
+    reason: string,
+    refusedAs: PlannedCell['refusedAs'] = null,
+  ): PlannedCell => ({
+    cell,
+    verdict,
+    reason,
+    refusedAs,
+    estimate: {
+      seconds: estimateSeconds(cell, weights?.weightsBytes ?? null),
+      weightsBytes: weights?.weightsBytes ?? null,
+      memoryBytes: memory?.totalBytes ?? null,
+      diskBytes: device.here === null ? null : (weights?.diskBytesNeeded ?? null),
+    },
+  });
+  const refused = (reason: string, as: 'unsupported' | 'does-not-fit') => planned('refused', `refused: ${reason}`, as);
+  if (noWeights !== null) return refused(noWeights, 'unsupported');
+  const tooLarge = memory === null ? null : whyNotFit(cell, device, host, memory);
+  if (device.here === null) {
+    if (tooLarge !== null) return refused(tooLarge, 'does-not-fit');
+    const unknown = device.entry === null ? ', which devices.yaml does not know' : '';
+    return planned('waiting', `waits for ${article(device.name)} ${device.name}${unknown}`);
+  }
+  const support = runner?.supports(cell, host) ?? {ok: true};
+  if (!support.ok) return refused(support.reason, 'unsupported');
+  if (tooLarge !== null) return refused(tooLarge, 'does-not-fit');
+  return planned('run', `runs here on ${device.name}`);
+}
+
+function article(name: string): string {
+  return /^([aeio]|h\d|8)/.test(name) ? 'an' : 'a';
+}
