@@ -24,8 +24,8 @@ export interface SourceContext {
 
 /** What the hub allows in an owner or repository name; a leading dot would also hide the folder made from it. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$/;
-/** One part of a path inside a repository: neither `.` nor `..`, no separators, no control characters. */
-const PART = /^(?!\.{1,2}$)[A-Za-z0-9._+ ()=,-]{1,255}$/;
+/** One part of a path inside a repository: not hidden (so neither `.` nor `..`), no separators, no control characters. */
+const PART = /^(?!\.)[A-Za-z0-9._+ ()=,-]{1,255}$/;
 const REVISION = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$/;
 
 function invalid(text: string, reason: string): BenchError {
