@@ -39,8 +39,9 @@ export function parseXml(source: string): XmlElement | null {
       if (open.length < 2 || inner.name !== closing) return null;
       open.pop();
     } else if (opening !== undefined) {
-      const element: Building = {name: opening, attributes: Object.create(null), children: [], text: ''};
-      for (const [, key = '', value = ''] of attributes.matchAll(ATTRIBUTE)) element.attributes[key] = decode(value);
+      const element: Building = {name: opening, attributes: {}, children: [], text: ''};
+      for (const [, key = '', value = ''] of attributes.matchAll(ATTRIBUTE))
+        Object.defineProperty(element.attributes, key, {value: decode(value), enumerable: true, configurable: true});
       inner.children.push(element);
       if (selfClosing !== '/') open.push(element);
       if (open.length > MAX_DEPTH) return null;
