@@ -6,6 +6,13 @@
 /** Confidence of every interval. */
 export const CONFIDENCE = 0.95;
 
+/**
+ * Confidence of Student's t over rounds, and weight of the variance within rounds, in the half width of an interval.
+ * Set by simulation (`coverageReport`) so that the whole interval covers 93 … 97 %: see median-interval.ts.
+ */
+export const ROUNDS_CONFIDENCE = 0.94;
+export const FLOOR_WEIGHT = 0.4;
+
 /** Least samples for a two-sided distribution-free 95 % interval of p90 to exist: 1 − 0.9^n ≥ 0.95. */
 export const MIN_REQUESTS_P90 = 29;
 
@@ -27,6 +34,9 @@ export const ROUNDS_DIFFER_SPREAD = 0.02;
 
 /** Canary: speed afterwards ÷ before may differ this much (criterion.rs calls 1 % noise, pytest-benchmark fails at 5 %). */
 export const CANARY_DRIFT = 0.05;
+
+/** First quarter of the requests of each round ÷ their last half may differ this much. Ours. */
+export const UNSTEADY_DRIFT = 0.05;
 
 /** Missed ÷ expected readings of a memory channel above which a peak is called a lower bound. Ours. */
 export const SAMPLER_GAPS_RATIO = 0.05;
