@@ -34,7 +34,7 @@ const number = <const G extends Group>(group: G, unit: Unit | null, doc: string)
 const time = (doc: string) => ({group: 'provenance', kind: 'text', unit: null, scale: 'temporal', doc}) as const;
 
 const INTERVAL =
-  'bound of the 95 % bootstrap interval of the median; rounds are resampled first, then requests within them.';
+  'bound of the 95 % interval of the median: Student’s t over rounds, bootstrap within them (one round: order statistics).';
 
 export const COLUMNS = {
   schema_version: count('identity', 'Version of this table; columns are only ever added within a version.'),
@@ -171,7 +171,7 @@ export const COLUMNS = {
   ),
   bytes_per_token: count(
     'machine',
-    'Bytes that decoding one token reads: weights once per step, plus half the generated KV.',
+    'Bytes that one decode step reads: weights once, plus the KV cache at its mean length, of all sequences.',
     'bytes',
   ),
   bandwidth_ratio: number(
