@@ -55,13 +55,18 @@ function bitsOf(tensor: TensorSpec, format: Format, tied: boolean): number {
 
 /** The tensors of an architecture in a format, by their expected bytes. */
 function expectedTensors(architecture: Architecture, format: Format): TensorBytes[] {
-  return listTensors(architecture).map((tensor) => ({
+  const tensors: TensorBytes[] = listTensors(architecture).map((tensor) => ({
     name: tensor.name,
     parameters: tensor.elements,
     bytes: Math.ceil((tensor.elements * bitsOf(tensor, format, architecture.tiedEmbeddings)) / 8),
     read: tensor.kind === 'embedding' ? 'row' : 'all',
     rows: tensor.kind === 'embedding' ? architecture.vocabSize : 1,
   }));
+  if (FORMATS[format].family === 'gguf' && architecture.ropeScaling !== null) {
+    // The factors of the scaled rotary embedding are a small F32 tensor in GGUF; no weights.
+    tensors.push({name: 'rope_freqs.weight', parameters: 0, bytes: architecture.headDim * 2, read: 'all', rows: 1});
+  }
+  return tensors;
 }
 
 /** Disk above the tensors: headers, vocabulary, and the file system's own. */

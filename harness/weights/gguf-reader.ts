@@ -419,7 +419,7 @@ function recogniseFormat(
   }
   const share = (type: string | undefined) => (type === undefined ? 0 : (shares.get(type) ?? 0) / total);
   const holds = [...shares.keys()].sort().join(' and ') || 'without matrices';
-  const labelled = FORMAT_NAMES.find((name) => ftypeOf(name) === fileType);
+  const labelled = fileType === null ? undefined : FORMAT_NAMES.find((name) => ftypeOf(name) === fileType);
   if (labelled !== undefined) {
     const base = baseType(labelled);
     const mixture = base.includes('_K') || base.startsWith('IQ4');

@@ -147,10 +147,9 @@ function parseObject(text: string, path: string): object {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw corrupt(path, 'its header is no JSON', error);
+    throw corrupt(path, 'its JSON cannot be read', error);
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw corrupt(path, 'its header is no JSON object');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw corrupt(path, 'its JSON is no object');
   return value;
 }
 
