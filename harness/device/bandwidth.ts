@@ -46,8 +46,7 @@ export async function measureReadBandwidth(options: BandwidthOptions): Promise<n
     await Promise.all(workers.map((worker) => once(worker, 'exit', {signal: abort.signal})));
   } catch (cause) {
     throwIfAborted(signal);
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new BenchError('ENGINE_UNAVAILABLE', `memory bandwidth: a reading thread failed: ${reason}`, {cause});
+    throw failedThread(cause);
   } finally {
     signal?.removeEventListener('abort', onAbort);
     await Promise.all(workers.map((worker) => worker.terminate()));
@@ -78,6 +77,11 @@ export function bestRate(times: BigInt64Array, threads: number, bytes: number): 
     if (Math.min(...ends) > 0 && seconds > 0) best = Math.max(best, (threads * bytes) / seconds);
   }
   return best;
+}
+
+function failedThread(cause: unknown): BenchError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new BenchError('ENGINE_UNAVAILABLE', `memory bandwidth: a reading thread failed: ${reason}`, {cause});
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

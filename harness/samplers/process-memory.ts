@@ -92,7 +92,7 @@ class MemoryRecording {
   readonly #log: SeriesLog<keyof typeof UNITS>;
   readonly #pssDuty = new Duty(PSS_SHARE);
   #treeLookedMs = Number.NEGATIVE_INFINITY;
-  alive = true;
+  alive: boolean = true;
 
   constructor(files: SystemFiles, context: SampleContext) {
     this.#files = files;
