@@ -14,7 +14,15 @@ export interface ExplainContext {
 
 /** What zod found, as lines that a person can act on: `FILE:12:3: formats[1]: "gguf-q4km" is no format; did you mean …`. */
 export function explainIssues(issues: readonly Issue[], context: ExplainContext): string[] {
-  return issues.flatMap((issue) => explain(issue, [], context));
+  return issues.flatMap((issue) => explain(issue, [], context)).sort(byPlace);
+}
+
+/** `FILE:line:column: …`, as a reader goes through the file. */
+function byPlace(a: string, b: string): number {
+  const numbers = (line: string) => /:(\d+):(\d+): /.exec(line)?.slice(1).map(Number) ?? [0, 0];
+  const [lineA = 0, columnA = 0] = numbers(a);
+  const [lineB = 0, columnB = 0] = numbers(b);
+  return lineA - lineB || columnA - columnB;
 }
 
 function explain(issue: Issue, base: Path, context: ExplainContext): string[] {
@@ -49,7 +57,8 @@ function explain(issue: Issue, base: Path, context: ExplainContext): string[] {
         `${show(value)} is too large: it must be ${issue.inclusive === true ? 'at most' : 'below'} ${String(issue.maximum)}`,
       );
     case 'invalid_format':
-      return line(`${show(value)}: ${issue.message.startsWith('Invalid') ? wanted(issue) : issue.message}`);
+      if (issue.message.startsWith('Invalid')) return line(`${show(value)} will not do: give ${wanted(issue)}`);
+      return line(`${show(value)}: ${issue.message}`);
     case 'invalid_union':
       return explainUnion(issue, path, value, context);
     case 'not_multiple_of':
@@ -77,6 +86,11 @@ function explainUnion(
   if (meant.length === 1 && only !== undefined && typeof value === 'object') {
     return only.flatMap((inner) => explain(inner, path, context));
   }
+  const words = issue.errors
+    .flat()
+    .flatMap((inner) => (inner.code === 'invalid_value' ? inner.values.map(String) : []));
+  const near = typeof value === 'string' ? didYouMean(value, words) : '';
+  if (near !== '') return [`${context.places.of(path)}: ${label(path)}${show(value)} will not do${near}`];
   const options = [...new Set(issue.errors.flatMap((option) => option.slice(0, 1).map(wanted)))];
   return [`${context.places.of(path)}: ${label(path)}${show(value)} will not do: give ${options.join(', or ')}`];
 }
@@ -95,7 +109,7 @@ function wanted(issue: Issue): string {
 
 const PATTERN_WORDS: Readonly<Record<string, string>> = {
   '/^[a-z0-9][a-z0-9-]*$/': 'a name of lower-case letters, digits and "-"',
-  '/^shared:\\d+$/': 'shared:N with a number of tokens',
+  '/^shared:\\d+$/': 'off, or shared:N with a number of tokens',
 };
 
 function expectation(issue: z.core.$ZodIssueInvalidType): string {
@@ -122,7 +136,7 @@ function kindOf(value: unknown): string {
 
 /** The value in the message, short: files may hold anything. */
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = JSON.stringify(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
@@ -160,15 +174,15 @@ function valueAt(data: unknown, path: Path): unknown {
 
 /** The keys that the schema knows at a path, for "did you mean". */
 export function keysAt(schema: z.ZodType, path: Path): string[] {
-  let options = options0(schema);
+  let options = optionsOf(schema);
   for (const key of path) {
     options = options.flatMap((option) => {
       // The casts: zod's classes type their children as the core type, which is what every schema is made of.
-      if (option instanceof z.ZodArray) return options0(option.element as z.ZodType);
-      if (option instanceof z.ZodRecord) return options0(option.valueType as z.ZodType);
+      if (option instanceof z.ZodArray) return optionsOf(option.element as z.ZodType);
+      if (option instanceof z.ZodRecord) return optionsOf(option.valueType as z.ZodType);
       if (option instanceof z.ZodObject) {
         const child: unknown = option.shape[String(key)];
-        return child instanceof z.ZodType ? options0(child) : [];
+        return child instanceof z.ZodType ? optionsOf(child) : [];
       }
       return [];
     });
@@ -185,8 +199,8 @@ export function keysAt(schema: z.ZodType, path: Path): string[] {
   ];
 }
 
-function options0(schema: z.ZodType): z.ZodType[] {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return options0(schema.unwrap() as z.ZodType);
-  if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => options0(option as z.ZodType));
+function optionsOf(schema: z.ZodType): z.ZodType[] {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return optionsOf(schema.unwrap() as z.ZodType);
+  if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => optionsOf(option as z.ZodType));
   return [schema];
 }
