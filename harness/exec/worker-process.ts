@@ -2,7 +2,7 @@ import {randomBytes} from 'node:crypto';
 import type {Readable} from 'node:stream';
 import {setTimeout as delay} from 'node:timers/promises';
 import {execa} from 'execa';
-import {BenchError} from '../contract/errors.ts';
+import {BenchError, type BenchErrorCode, type WireError} from '../contract/errors.ts';
 import {type WorkerEvent, WorkerEventSchema, type WorkOrder} from '../contract/protocol.ts';
 import type {Launch} from '../contract/runner.ts';
 import {type WorkerEnd, workerError} from './exit-error.ts';
@@ -207,7 +207,7 @@ async function readEvents(
       for (const line of lines) {
         const event = parseEvent(line, id);
         emit(event);
-        if (event.type === 'failed') throw BenchError.fromWire(event.error);
+        if (event.type === 'failed') throw saidFailure(event.error);
         if (event.type === 'done') ending.finish();
       }
     } catch (error) {
@@ -223,6 +223,14 @@ async function readEvents(
   if (splitter.pendingBytes > 0 && !ending.over) {
     ending.fail(new BenchError('PROTOCOL_VIOLATION', `The worker of cell ${id} stopped within a line`));
   }
+}
+
+/** Codes that end the whole sweep when the harness throws them: of a worker they mean that it alone failed. */
+const HARNESS_CODES: ReadonlySet<BenchErrorCode> = new Set(['INTERNAL', 'INTERRUPTED', 'DISK_FULL', 'FILE_UNREADABLE']);
+
+function saidFailure(error: WireError): BenchError {
+  if (!HARNESS_CODES.has(error.code)) return BenchError.fromWire(error);
+  return new BenchError('WORKER_CRASHED', `${error.code}: ${error.message}`, {details: error.details});
 }
 
 /** @throws {BenchError} `PROTOCOL_VIOLATION`. */
