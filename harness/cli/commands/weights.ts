@@ -7,17 +7,10 @@ import {ARCHITECTURES} from '../../weights/architectures.ts';
 import {cacheDir} from '../../weights/cache-dir.ts';
 import {LocalWeightsStore} from '../../weights/local-weights-store.ts';
 import {nearest} from '../../weights/source.ts';
+import type {CommandContext} from '../context.ts';
 import {Progress} from '../progress.ts';
 import {renderTable, type TableColumn} from '../table.ts';
 import {isLive, plain, styleFor} from '../terminal.ts';
-
-/** What the command needs of the process: passed in, so that tests need no terminal. */
-export interface WeightsCommandContext {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly stdout: {write(text: string): unknown};
-  readonly stderr: {write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number | undefined};
-  readonly signal: AbortSignal;
-}
 
 const LISTING: readonly TableColumn[] = [
   {title: 'name', align: 'left'},
@@ -37,7 +30,7 @@ const MADE: readonly TableColumn[] = [
 ];
 
 /** `bench weights`: model files in every format. Data to stdout, progress to stderr. */
-export function registerWeightsCommand(program: Command, context: WeightsCommandContext): void {
+export function registerWeightsCommand(program: Command, context: CommandContext): void {
   const weights = program.command('weights').description('model files in every format');
   const store = () => new LocalWeightsStore({cacheDir: cacheDir(context.env), env: context.env});
 
@@ -156,7 +149,7 @@ function parseFormats(text: string): readonly Format[] {
   for (const name of text.split(',').map((part) => part.trim())) {
     if (isFormat(name)) formats.add(name);
     else {
-      const near = nearest(name, FORMAT_NAMES);
+      const near = isFormat(`gguf-${name}`) ? `gguf-${name}` : nearest(name, FORMAT_NAMES);
       throw new InvalidArgumentError(
         `No format '${name}'; ${near === null ? `known are ${FORMAT_NAMES.join(', ')}` : `did you mean '${near}'?`}`,
       );
@@ -172,7 +165,7 @@ function parseSeed(text: string): number {
   return seed;
 }
 
-function progressOf({stderr, env}: WeightsCommandContext): {onProgress(progress: WeightsProgress): void; end(): void} {
+function progressOf({stderr, env}: CommandContext): {onProgress(progress: WeightsProgress): void; end(): void} {
   const live = isLive(stderr, env);
   const progress = new Progress({output: stderr, style: styleFor(stderr, env), live});
   let shownAt = 0;
@@ -190,7 +183,7 @@ function progressOf({stderr, env}: WeightsCommandContext): {onProgress(progress:
   };
 }
 
-function printArtifacts(artifacts: readonly ModelArtifact[], json: boolean, {stdout}: WeightsCommandContext): void {
+function printArtifacts(artifacts: readonly ModelArtifact[], json: boolean, {stdout}: CommandContext): void {
   if (json) {
     for (const artifact of artifacts) stdout.write(`${JSON.stringify(artifact)}\n`);
     return;

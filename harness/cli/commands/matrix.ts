@@ -1,0 +1,252 @@
+import {join} from 'node:path';
+import {type Command, InvalidArgumentError} from 'commander';
+import type {Caveat} from '../../contract/caveats.ts';
+import {CAVEATS} from '../../contract/caveats.ts';
+import type {ResultRow} from '../../contract/columns.ts';
+import type {HostFacts} from '../../contract/device.ts';
+import {BenchError} from '../../contract/errors.ts';
+import type {Manifest} from '../../contract/journal.ts';
+import type {Plan} from '../../contract/plan.ts';
+import type {Sampler} from '../../contract/sampler.ts';
+import {measureReadBandwidth} from '../../device/bandwidth.ts';
+import {checkQuiet} from '../../device/quiet.ts';
+import {acquireHostLock} from '../../exec/host-lock.ts';
+import {runSweep} from '../../exec/sweep.ts';
+import {type LoadedMatrix, loadMatrix} from '../../plan/load-matrix.ts';
+import {makePlan} from '../../plan/plan.ts';
+import {allSamplers} from '../../samplers/catalog.ts';
+import {readManifest, writeManifest} from '../../store/manifest.ts';
+import {readResultsCsv} from '../../store/results-csv.ts';
+import {RunFolder} from '../../store/run-folder.ts';
+import {cacheDir} from '../../weights/cache-dir.ts';
+import {LocalWeightsStore} from '../../weights/local-weights-store.ts';
+import type {CommandContext} from '../context.ts';
+import {deriveRows} from '../derive-rows.ts';
+import {gitCommit} from '../git-commit.ts';
+import {readHost} from '../host.ts';
+import {HARNESS_VERSION, PACKAGE_ROOT} from '../package-root.ts';
+import {planText, planTotals} from '../plan-text.ts';
+import {Progress} from '../progress.ts';
+import {RUNNERS} from '../registry.ts';
+import {caveatLines, summaryTable} from '../summary.ts';
+import {isLive, plain, styleFor} from '../terminal.ts';
+
+interface MatrixOptions {
+  readonly plan?: true;
+  readonly only: readonly string[];
+  readonly device?: string;
+  readonly engine: string;
+  readonly out: string;
+  readonly fresh?: true;
+  readonly rounds?: number;
+  readonly budget?: number;
+  readonly alongside?: true;
+  readonly json?: true;
+}
+
+const QUICKSTART = join(PACKAGE_ROOT, 'matrices', 'quickstart.yaml');
+
+/** `bench matrix`: the main job. Data to stdout, progress to stderr. */
+export function registerMatrixCommand(program: Command, context: CommandContext): void {
+  program
+    .command('matrix')
+    .description('run every cell of FILE that this machine can run; continue an unfinished run')
+    .argument('[file]', 'matrix file', QUICKSTART)
+    .option(
+      '--plan',
+      'list the cells with why each runs, waits or is refused; run nothing (with --json: the plan file)',
+    )
+    .option('--only <key=glob>', 'repeatable: model, format, runner, kernel, device, isa, workload', collect, [])
+    .option('--device <name>', 'treat this machine as NAME (a caveat on every row)')
+    .option('--engine <name>', 'where cells run: local', 'local')
+    .option('--out <dir>', 'folder of the run folders', 'results')
+    .option('--fresh', 'start anew instead of continuing')
+    .option('--rounds <n>', 'passes over all cells', wholeNumber)
+    .option('--budget <seconds>', 'seconds of warm-up and measuring per cell and round', positive)
+    .option('--alongside', 'run although another bench run is active here (a caveat on every row)')
+    .option('--json', 'events on stdout, one JSON object a line')
+    .action(async (file: string, options: MatrixOptions) => {
+      if (options.engine !== 'local') {
+        throw new BenchError(
+          'USAGE',
+          `--engine ${options.engine}: this version runs cells on this machine only (local)`,
+        );
+      }
+      const weights = new LocalWeightsStore({cacheDir: cacheDir(context.env), env: context.env});
+      const {host, catalogue} = await readHost(context, options.device);
+      const loaded = await loadMatrix(file);
+      const plan = await makePlan({
+        loaded,
+        host,
+        catalogue,
+        runners: RUNNERS,
+        estimate: (request) => weights.estimate(request),
+        harness: HARNESS_VERSION,
+        overrides: {
+          only: options.only,
+          ...(options.rounds === undefined ? {} : {rounds: options.rounds}),
+          ...(options.budget === undefined ? {} : {budgetSeconds: options.budget}),
+        },
+      });
+      if (options.plan === true) {
+        context.stdout.write(options.json === true ? `${JSON.stringify(plan, null, 1)}\n` : `${planText(plan)}\n`);
+        return;
+      }
+      await measure({context, options, weights, host, loaded, plan});
+    });
+}
+
+interface Measuring {
+  readonly context: CommandContext;
+  readonly options: MatrixOptions;
+  readonly weights: LocalWeightsStore;
+  readonly host: HostFacts;
+  readonly loaded: LoadedMatrix;
+  readonly plan: Plan;
+}
+
+async function measure({context, options, weights, host, loaded, plan}: Measuring): Promise<void> {
+  const style = styleFor(context.stderr, context.env);
+  const progress = new Progress({output: context.stderr, style, live: isLive(context.stderr, context.env)});
+  const name = {matrix: plan.matrix, device: runDevice(plan, host), host: host.host};
+  const lock = await acquireHostLock(join(cacheDir(context.env), 'locks'), {
+    matrix: plan.matrix,
+    alongside: options.alongside === true,
+  });
+  try {
+    const unfinished =
+      options.fresh === true ? null : await RunFolder.findUnfinished(options.out, {...name, planId: plan.planId});
+    const folder = unfinished ?? (await RunFolder.create(options.out, name, new Date()));
+    const samplers = allSamplers({host});
+    const caveats: Caveat[] = [...lock.caveats, ...(await checkQuiet())];
+    const manifest =
+      unfinished === null
+        ? await newManifest({folder, loaded, plan, host, caveats, samplers})
+        : await readManifest(folder.manifestPath);
+    if (unfinished === null) await writeManifest(folder.manifestPath, manifest);
+    for (const {code, value} of caveats) {
+      const {doc, fix} = CAVEATS[code];
+      progress.show({type: 'warning', text: `${doc}${value === undefined ? '' : ` (${value})`} ${fix}`});
+    }
+    const outcome = await runSweep({
+      plan,
+      host,
+      runners: RUNNERS,
+      samplers,
+      weights,
+      folder,
+      manifest,
+      hostCaveats: caveats,
+      deriveRows,
+      lock,
+      // Only the memory of the host can be measured without the engine; a GPU's stands in its catalogue entry.
+      measureBandwidth: async ({device, threads, signal}) =>
+        device.kind === 'cpu' ? measureReadBandwidth({threads, signal}) : null,
+      signal: context.signal,
+      onEvent: (event) => {
+        if (options.json === true) context.stdout.write(`${JSON.stringify(event)}\n`);
+        progress.show(event);
+      },
+    });
+    progress.end();
+    const rows = await readResultsCsv(folder.resultsPath);
+    if (options.json !== true) context.stdout.write(`${finalText(rows, plan, folder, context)}\n`);
+    context.exit(outcome.failed > 0 ? 1 : 0);
+  } finally {
+    progress.end();
+    await lock.release();
+  }
+}
+
+/** The device in the name of the run folder: the one device that cells run on here, or the host's first of several. */
+function runDevice(plan: Plan, host: HostFacts): string {
+  const here = [...new Set(plan.cells.filter(({verdict}) => verdict === 'run').map(({cell}) => cell.device))];
+  const [only] = here;
+  const gpu = host.devices.find(({kind, name}) => kind === 'cuda' && here.includes(name));
+  return gpu?.name ?? only ?? host.devices[0]?.name ?? 'none';
+}
+
+function finalText(rows: readonly ResultRow[], plan: Plan, folder: RunFolder, context: CommandContext): string {
+  const style = styleFor(context.stdout, context.env);
+  const lines = [summaryTable(rows), '', planTotals(plan).split('\n').slice(1).join('\n')];
+  const caveats = caveatLines(rows, CAVEATS);
+  if (caveats.length > 0) lines.push('Read with care:', ...caveats.map((line) => `  ${plain(line)}`));
+  lines.push(
+    '',
+    `${style.bold('results')} ${join(folder.path, 'results.csv')}`,
+    `Commit that folder (git add ${folder.path}), run the same command on the next host, then: bench report ${options(folder)}`,
+  );
+  return lines.filter((line, index) => line !== '' || lines[index - 1] !== '').join('\n');
+}
+
+const options = (folder: RunFolder): string => join(folder.path, '..');
+
+interface ManifestInput {
+  readonly folder: RunFolder;
+  readonly loaded: LoadedMatrix;
+  readonly plan: Plan;
+  readonly host: HostFacts;
+  readonly caveats: readonly Caveat[];
+  readonly samplers: readonly Sampler[];
+}
+
+async function newManifest({folder, loaded, plan, host, caveats, samplers}: ManifestInput): Promise<Manifest> {
+  const [gpu] = host.gpus;
+  const known: Caveat[] = [...caveats];
+  if (host.virtualization !== null) known.push({code: 'virtual', value: host.virtualization.replace(/[\s;]/g, '-')});
+  return {
+    schema: 1,
+    runId: folder.runId,
+    matrix: plan.matrix,
+    matrixSha256: plan.matrixSha256,
+    matrixText: loaded.text,
+    planId: plan.planId,
+    command: `bench ${process.argv.slice(2).join(' ')}`,
+    harnessVersion: HARNESS_VERSION,
+    gitCommit: await gitCommit(PACKAGE_ROOT),
+    startedAt: new Date().toISOString(),
+    finishedAt: null,
+    host: {
+      host: host.host,
+      os: host.os,
+      kernelRelease: host.kernelRelease,
+      node: host.node,
+      virtualization: host.virtualization,
+      cpuModel: host.cpu.model,
+      cores: host.cpu.usableCores,
+      isa: host.cpu.isa,
+      ramBytes: host.memory.totalBytes,
+      cgroupLimitBytes: host.memory.cgroupLimitBytes,
+      driver: gpu?.driver ?? null,
+      cuda: gpu?.cuda ?? null,
+      devices: host.devices.map(({name, title, kind, entry, forced}) => ({
+        name,
+        title,
+        kind,
+        known: entry !== null,
+        forced,
+      })),
+    },
+    caveats: known,
+    samplers: await Promise.all(
+      samplers.map(async (sampler) => {
+        const available = await sampler.available();
+        return {id: sampler.id, available: available.ok, detail: available.ok ? available.detail : available.reason};
+      }),
+    ),
+  };
+}
+
+const collect = (value: string, previous: readonly string[]) => [...previous, value];
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('Give a whole number from 1 on.');
+  return value;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('Give a number of seconds above 0.');
+  return value;
+}
