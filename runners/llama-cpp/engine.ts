@@ -44,10 +44,12 @@ export class LlamaEngine implements Engine {
     this.#batch = new TokenBatch(Math.max(batchTokens, sequences), sequences);
     this.#sequences = sequences;
     this.#outputIndex = new Int32Array(sequences);
+    const hasTokens = library.llama_vocab_type(vocab) !== 0;
     this.vocabulary = {
       size: library.llama_vocab_n_tokens(vocab),
       isSpecial: (id) =>
-        (library.llama_vocab_get_attr(vocab, id) & SPECIAL_ATTRIBUTES) !== 0 || library.llama_vocab_is_eog(vocab, id),
+        hasTokens &&
+        ((library.llama_vocab_get_attr(vocab, id) & SPECIAL_ATTRIBUTES) !== 0 || library.llama_vocab_is_eog(vocab, id)),
     };
   }
 
@@ -100,7 +102,11 @@ export class LlamaEngine implements Engine {
     return {startMs, evaluatedTokens: submitted / this.#sequences, cachedTokens: kept};
   }
 
+  /** @throws {BenchError} UNSUPPORTED when the model has no tokenizer. */
   tokenize(text: string): Int32Array {
+    if (this.#library.llama_vocab_type(this.#vocab) === 0) {
+      throw new BenchError('UNSUPPORTED', 'the model has no tokenizer: prompts as text cannot be run');
+    }
     const bytes = Buffer.from(text);
     // One token a byte, and the special ones at both ends, is the most there can be.
     const room = new Int32Array(bytes.length + 8);

@@ -31,6 +31,8 @@ export interface Libllama {
   llama_model_n_params(model: Pointer): number | bigint;
   llama_model_get_vocab(model: Pointer): Pointer;
   llama_model_has_encoder(model: Pointer): boolean;
+  /** 0 = no tokenizer: no token has attributes then, and asking for them aborts. */
+  llama_vocab_type(vocab: Pointer): number;
   llama_vocab_n_tokens(vocab: Pointer): number;
   llama_vocab_get_attr(vocab: Pointer, token: number): number;
   llama_vocab_is_eog(vocab: Pointer, token: number): boolean;
@@ -94,6 +96,7 @@ export function loadLibllama({folder, base, ggml, llama}: Libraries, log = new E
     llama_model_n_params: library.func('uint64_t llama_model_n_params(void *)'),
     llama_model_get_vocab: library.func('void *llama_model_get_vocab(void *)'),
     llama_model_has_encoder: library.func('bool llama_model_has_encoder(void *)'),
+    llama_vocab_type: library.func('int llama_vocab_type(void *)'),
     llama_vocab_n_tokens: library.func('int32_t llama_vocab_n_tokens(void *)'),
     llama_vocab_get_attr: library.func('int llama_vocab_get_attr(void *, int32_t)'),
     llama_vocab_is_eog: library.func('bool llama_vocab_is_eog(void *, int32_t)'),

@@ -5,13 +5,13 @@ import type {CellSettings} from '../../harness/contract/cell.ts';
 import {BenchError} from '../../harness/contract/errors.ts';
 import type {WorkOrder} from '../../harness/contract/protocol.ts';
 import {sharedPrefixTokens} from '../../harness/contract/workload.ts';
+import {loadedCpuKernel, readProcessMaps, variantFor} from '../worker-kit/cpu-code.ts';
 import {isaName, isCapped, readCpuFlags} from '../worker-kit/cpu-isa.ts';
 import type {Engine, EngineProgram} from '../worker-kit/engine.ts';
-import {loadedCpuKernel, readProcessMaps, variantFor} from './cpu-code.ts';
+import {loadFailure} from '../worker-kit/load-failure.ts';
 import {LlamaEngine} from './engine.ts';
 import {cpuFeatures, type Libllama, loadLibllama, makeThreadpool, type Pointer} from './libllama.ts';
 import {findLibraries} from './libraries.ts';
-import {loadFailure} from './load-failure.ts';
 
 /** `enum ggml_type` of the KV types that a cell may name. */
 const KV_TYPES: Readonly<Record<CellSettings['kvType'], number>> = {f32: 0, f16: 1, q4_0: 2, q8_0: 8, bf16: 30};
@@ -79,7 +79,7 @@ function load(library: Libllama, environment: LlamaEnvironment, order: WorkOrder
     sequences: workload.batch,
     facts: {
       kernel: wantsGpu ? 'cuda' : cpuKernel,
-      engineBuild: `${path.basename(environment.folder).startsWith('native-') ? path.basename(environment.folder).replaceAll('-', ' ') : `prebuilt ${library.version}`}`,
+      engineBuild: buildName(environment.folder, settings.engineBuild, library.version),
       dtype: 'f32',
       isa: wantsGpu ? `sm_${capability?.[1] ?? ''}${capability?.[2] ?? ''}` : isaName(cpuFeatures(library, cpu)),
       weightsBytes: Number(library.llama_model_size(model)),
@@ -108,6 +108,12 @@ function load(library: Libllama, environment: LlamaEnvironment, order: WorkOrder
       caveats,
     },
   });
+}
+
+/** `prebuilt 0.5.0-dev`, or `native 0.5.0-dev <hash>` with the hash that the folder of a build carries. */
+function buildName(folder: string, build: CellSettings['engineBuild'], version: string): string {
+  const hash = build === 'native' ? (/-([0-9a-f]{8,})$/.exec(path.basename(folder))?.[1] ?? '') : '';
+  return `${build} ${version} ${hash}`.trim();
 }
 
 /** @returns The registry entry of the CPU back end. */

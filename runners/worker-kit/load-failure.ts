@@ -10,8 +10,7 @@ const RULES: readonly Rule[] = [
 ];
 
 /** Lines that say that something failed, but not what. */
-const EMPTY_WORDS =
-  /failed to load model(?: from)?(?: file)?$|^llama_model_load_from_file_impl: failed|_init_from_model: failed/i;
+const EMPTY_WORDS = /failed to load model|_init_from_model: failed/i;
 
 /**
  * The coded error of a load that returned nothing, with the engine's last error line that says something.
