@@ -85,7 +85,7 @@ export const parametersOf = (tensors: readonly TensorBytes[]): number =>
 export const weightsBytesOf = (tensors: readonly TensorBytes[]): number => sum(tensors.map((tensor) => tensor.bytes));
 
 /** The catalogue's name of a model, recognised by its exact shape; else the family the file states. */
-export function architectureName(shape: ModelShape, tied: boolean, known: readonly Architecture[]): string {
+function architectureName(shape: ModelShape, tied: boolean, known: readonly Architecture[]): string {
   // config.json and GGUF name some families differently: gemma3_text, phi.
   const family = shape.family.toLowerCase();
   const found = known.find(

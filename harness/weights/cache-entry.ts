@@ -4,7 +4,7 @@ import {z} from 'zod';
 import {FormatSchema} from '../contract/format.ts';
 
 /** What is known of a model besides where it lies: a {@link import('../contract/weights.ts').ModelArtifact} without its path. */
-export const ModelFactsSchema = z.object({
+const ModelFactsSchema = z.object({
   format: FormatSchema,
   weightsBytes: z.int().nonnegative(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
@@ -19,7 +19,7 @@ export const ModelFactsSchema = z.object({
 export type ModelFacts = z.infer<typeof ModelFactsSchema>;
 
 /** One file of an entry as it was when its hash was taken. Size and time decide whether it must be hashed again. */
-export const EntryFileSchema = z.object({
+const EntryFileSchema = z.object({
   /** Plain name inside the entry's folder. */
   name: z.string().regex(/^(?!\.)[^/\\\0]+$/),
   bytes: z.int().nonnegative(),
@@ -29,7 +29,7 @@ export const EntryFileSchema = z.object({
 export type EntryFile = z.infer<typeof EntryFileSchema>;
 
 /** entry.json: its presence beside the files it lists is what makes a folder of the cache an entry. */
-export const EntrySchema = z.object({
+const EntrySchema = z.object({
   schema: z.literal(1),
   key: z.object({
     source: z.string(),

@@ -9,7 +9,7 @@ import {GGML_TYPES, type GgmlType} from './ggml-types.ts';
 /** A metadata value that is worth keeping; long arrays and texts (vocabulary, chat template) keep only their length. */
 type Value = string | number | boolean | readonly (number | boolean)[] | {readonly skipped: number};
 
-export interface GgufTensor {
+interface GgufTensor {
   readonly name: string;
   /** ggml's order: the first is the length of a row. */
   readonly dimensions: readonly number[];

@@ -27,6 +27,7 @@ import {readGguf} from './gguf-reader.ts';
 import {combinedSha256, sha256OfFile} from './hash-file.ts';
 import {Hub, type HubSource, type PulledFile} from './hub.ts';
 import {hubAccess} from './hub-fetch.ts';
+import {QUANTIZER_VERSION} from './llama-library.ts';
 import {type CacheEntry, type MadeModel, ModelCache} from './model-cache.ts';
 import {quantizeGguf} from './quantize.ts';
 import {rememberedSha256} from './remembered-hash.ts';
@@ -155,7 +156,7 @@ export class LocalWeightsStore implements WeightsStore {
     const cached = await this.cache.find(syntheticKey(name, seed, format));
     if (cached !== null) return {...sizes(cached.entry.facts), diskBytesNeeded: 0, secondsNeeded: 0};
     const expected = expectedModel(architecture, format);
-    const needsBase = FORMATS[format].family === 'gguf' && format !== 'gguf-f16';
+    const needsBase = isQuantized(format);
     const baseMissing =
       (needsBase && (await this.cache.find(syntheticKey(name, seed, 'gguf-f16'))) === null) || format === 'gguf-f16';
     const base = needsBase && baseMissing ? diskBytes(expectedModel(architecture, 'gguf-f16').weightsBytes) : 0;
@@ -207,7 +208,7 @@ export class LocalWeightsStore implements WeightsStore {
     const origin = {sourceText: `synthetic:${name} seed ${seed}`, synthetic: true, known: ARCHITECTURES};
     const expected = expectedModel(architecture, format);
     const {family} = FORMATS[format];
-    if (family === 'gguf' && format !== 'gguf-f16') {
+    if (isQuantized(format)) {
       const there = await this.cache.find(key);
       if (there !== null) return found(there);
       const base = await this.#synthetic(name, 'gguf-f16', seed, work);
@@ -346,7 +347,7 @@ const syntheticKey = (name: string, seed: number, format: Format): EntryKey => (
   source: `synthetic:${name}`,
   seed,
   format,
-  generator: GENERATOR,
+  generator: isQuantized(format) ? `${GENERATOR} llama.cpp ${QUANTIZER_VERSION}` : GENERATOR,
 });
 /** A revision that is a branch stays what it was when it was pulled, until the entry is removed: the cache needs no network. */
 const pulledKey = (source: HubSource): EntryKey => ({
@@ -355,13 +356,18 @@ const pulledKey = (source: HubSource): EntryKey => ({
   format: null,
   generator: 'hub',
 });
-/** Quantized from these very bytes. */
+/** Quantized from these very bytes by this very quantizer. */
 const quantizedKey = (source: ModelSource, sha256: string, format: Format): EntryKey => ({
   source: formatSource(source),
   seed: null,
   format,
-  generator: `${GENERATOR} from ${sha256}`,
+  generator: `llama.cpp ${QUANTIZER_VERSION} from ${sha256}`,
 });
+
+/** Synthetic GGUF is written as F16; every other GGUF format is made from that. */
+function isQuantized(format: Format): boolean {
+  return FORMATS[format].family === 'gguf' && format !== 'gguf-f16';
+}
 
 function canQuantize(from: Format | null, to: Format): boolean {
   return (from === 'gguf-f32' || from === 'gguf-f16' || from === 'gguf-bf16') && FORMATS[to].family === 'gguf';

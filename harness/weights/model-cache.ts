@@ -26,7 +26,7 @@ export interface CacheEntry {
   readonly entry: Entry;
 }
 
-export interface MakeContext {
+interface MakeContext {
   /** An empty folder (or, when resumable, what an earlier attempt left) to put the files in. */
   readonly dir: string;
   readonly signal: AbortSignal;

@@ -25,7 +25,7 @@ export function retryAfterMs(header: string | null): number {
 }
 
 /** The reason inside fetch's `TypeError: fetch failed`, which says nothing itself. */
-export function networkReason(error: unknown): string {
+function networkReason(error: unknown): string {
   const inner = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   if (!(inner instanceof Error)) return String(inner);
   const code = 'code' in inner && typeof inner.code === 'string' ? inner.code : '';

@@ -21,6 +21,7 @@ function setUp() {
       stdout: {write: (text) => (stdout += text)},
       stderr: {write: (text) => (stderr += text)},
       signal: new AbortController().signal,
+      exit: () => undefined,
     });
     let error = '';
     try {

@@ -19,7 +19,7 @@ export interface HubBehaviour {
   readonly etag?: (attempt: number) => string;
 }
 
-export interface SeenRequest {
+interface SeenRequest {
   readonly origin: 'hub' | 'storage';
   readonly url: string;
   readonly range: string | null;
