@@ -42,9 +42,9 @@ export function quantileRanks(n: number, p: number, confidence = CONFIDENCE): Ra
  */
 export function stretchedRanks(n: number, p: number, effectiveN: number, confidence = CONFIDENCE): RankInterval | null {
   const ranks = quantileRanks(n, p, confidence);
-  if (ranks === null) return null;
+  if (ranks === null || effectiveN >= n) return ranks;
   const centre = p * (n + 1);
-  const stretch = Math.sqrt(n / Math.min(n, effectiveN));
+  const stretch = Math.sqrt(n / effectiveN);
   return {
     low: Math.max(1, Math.floor(centre - (centre - ranks.low) * stretch)),
     high: Math.min(n, Math.ceil(centre + (ranks.high - centre) * stretch)),
