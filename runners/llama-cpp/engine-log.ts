@@ -1,11 +1,13 @@
-import {writeSync} from 'node:fs';
 import koffi from 'koffi';
+import {descriptorWriter, writeWhole} from '../worker-kit/write-whole.ts';
 
 /** `enum ggml_log_level`. */
 const ERROR_LEVEL = 4;
 const CONTINUE_LEVEL = 5;
 /** Enough for the reason of a failure, and for the few lines that say what was loaded where. */
 const KEPT_LINES = 2000;
+
+const STDERR = descriptorWriter(2);
 
 export const LogCallback = koffi.proto('void (int level, const char *text, void *user_data)');
 
@@ -21,7 +23,7 @@ export class EngineLog {
   readonly #errors: string[] = [];
   #open = {level: 0, text: ''};
 
-  constructor(write: (text: string) => void = (text) => writeSync(2, text)) {
+  constructor(write: (text: string) => void = (text) => writeWhole(Buffer.from(text), STDERR)) {
     this.#write = write;
   }
 
