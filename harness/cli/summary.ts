@@ -80,7 +80,7 @@ function cellsOf(row: ResultRow, rows: readonly ResultRow[]): readonly string[] 
     row.weights_bytes === null ? '' : formatBytes(row.weights_bytes),
     number(row.prefill_tokens_per_s),
     number(rate),
-    spread === null ? '' : spread.toFixed(1),
+    spread === null ? '' : spread > 100 ? '>100' : spread.toFixed(1),
     ratio === null ? '' : ratio.toFixed(2),
     number(row.ttft_ms_p50),
     number(row.latency_ms_p90),

@@ -72,9 +72,10 @@ export function registerMatrixCommand(program: Command, context: CommandContext)
           `--engine ${options.engine}: this version runs cells on this machine only (local)`,
         );
       }
-      const weights = new LocalWeightsStore({cacheDir: cacheDir(context.env), env: context.env});
       const {host, catalogue} = await readHost(context, options.device);
       const loaded = await loadMatrix(file);
+      // Relative file: sources are relative to the matrix file, as prompts files are.
+      const weights = new LocalWeightsStore({cacheDir: cacheDir(context.env), env: context.env, baseDir: loaded.dir});
       const plan = await makePlan({
         loaded,
         host,
