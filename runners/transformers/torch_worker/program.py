@@ -1,0 +1,160 @@
+"""Imports PyTorch as the cell wants it, loads the model, and says what really runs."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from pathlib import Path
+from typing import Any, Mapping
+
+from bench_protocol import WorkerFailure
+from bench_worker import Facts
+
+from torch_worker.isa import is_capped, isa_facts, isa_name, set_caps, verify_caps
+
+OLDEST = {"torch": (2, 6), "transformers": (5, 0)}
+
+
+def import_engine(order: Mapping[str, Any]) -> TorchProgram:
+    """Sets what must be set before the import, then imports. Raises PYTHON_MISSING with one line."""
+    cell = order["cell"]
+    set_caps(str(cell["isa"]))
+    threads = str(cell["settings"]["threads"])
+    os.environ.update(
+        OMP_NUM_THREADS=threads,
+        MKL_NUM_THREADS=threads,
+        # Nothing is fetched and nothing is reported while measuring.
+        HF_HUB_OFFLINE="1",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        TOKENIZERS_PARALLELISM="false",
+    )
+    # gptqmodel changes both when they are unset, which would change the reserved memory of one format only.
+    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:False")
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    versions: dict[str, str] = {}
+    for name, oldest in OLDEST.items():
+        module = _import(name)
+        versions[name] = str(module.__version__)
+        found = tuple(int(part) for part in versions[name].split("+")[0].split(".")[:2] if part.isdigit())
+        if found < oldest:
+            wanted = ".".join(map(str, oldest))
+            raise _missing(f"{name} {versions[name]} is too old: {wanted} or newer is needed")
+    for name in ("accelerate", "safetensors"):
+        _import(name)
+    return TorchProgram(versions)
+
+
+def _import(name: str) -> Any:
+    try:
+        return __import__(name)
+    except Exception as error:  # noqa: BLE001 - a broken package can raise anything while it is imported
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise _missing(f"{name} cannot be imported: {lines[0]}") from error
+
+
+def _missing(what: str) -> WorkerFailure:
+    return WorkerFailure(
+        "PYTHON_MISSING",
+        f"{what} ({sys.executable}): run `bench setup python`, or set BENCH_PYTHON to a Python that has it",
+    )
+
+
+class TorchProgram:
+    """PyTorch is imported, and no model is loaded."""
+
+    def __init__(self, versions: Mapping[str, str]) -> None:
+        self.runner_version = ", ".join(f"{name} {version}" for name, version in versions.items())
+
+    def load(self, order: Mapping[str, Any]) -> Any:
+        import torch
+
+        from torch_worker.decode import check_streaming
+        from torch_worker.load_model import count_bytes, count_parameters, load_model
+        from torch_worker.torch_engine import TorchEngine
+
+        cell = order["cell"]
+        settings = cell["settings"]
+        device = torch.device("cuda:0" if cell["deviceKind"] == "cuda" else "cpu")
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise WorkerFailure(
+                "UNSUPPORTED",
+                f"torch {torch.__version__} sees no GPU: it was built without CUDA, or the driver is too old for it",
+            )
+        torch.set_num_threads(int(settings["threads"]))
+        torch.set_num_interop_threads(1)
+        if settings["loop"] == "generate":
+            check_streaming(device)
+        cpu = isa_facts(torch)
+        verify_caps(str(cell["isa"]), cpu)
+
+        loaded = load_model(cell, Path(order["weightsPath"]), device)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        model = loaded.model
+        isa = isa_name(cpu)
+        if device.type == "cuda":
+            isa = "sm_{}{}".format(*torch.cuda.get_device_capability(device))
+        facts = Facts(
+            kernel=loaded.kernel,
+            engine_build=f"torch {torch.__version__}",
+            dtype=loaded.dtype,
+            isa=isa,
+            weights_bytes=count_bytes(model),
+            parameters=count_parameters(model),
+            effective={
+                **_effective(settings, model, device, torch),
+                "kernel_class": loaded.kernel_class,
+                **cpu,
+            },
+            caveats=["isa-capped"] if is_capped(str(cell["isa"])) else [],
+        )
+        # What was made until now stays: the collector need not walk over it within a request.
+        gc.collect()
+        gc.freeze()
+        return TorchEngine(order, model, device, facts)
+
+    def as_failure(self, error: BaseException) -> WorkerFailure | None:
+        """Out of memory, on the device with the peak seen, or on the host."""
+        import torch
+
+        text = " ".join(str(error).split())
+        lower = text.lower()
+        if isinstance(error, torch.OutOfMemoryError) or "cuda error: out of memory" in lower or "alloc_failed" in lower:
+            peak = int(torch.cuda.max_memory_allocated())
+            reserved = int(torch.cuda.max_memory_reserved())
+            total = int(torch.cuda.get_device_properties(0).total_memory)
+            return WorkerFailure(
+                "DOES_NOT_FIT",
+                f"CUDA ran out of memory: {peak} bytes allocated at the peak, {reserved} reserved, of {total}",
+                {"peakBytes": peak, "reservedBytes": reserved, "totalBytes": total},
+            )
+        if isinstance(error, (RuntimeError, OSError)) and (
+            "defaultcpuallocator" in lower or "cannot allocate memory" in lower or "not enough memory" in lower
+        ):
+            return WorkerFailure("DOES_NOT_FIT", f"memory of the host ran out: {text[:200]}")
+        return None
+
+
+def _effective(
+    settings: Mapping[str, Any], model: Any, device: Any, torch: Any
+) -> dict[str, str | int | float | bool]:
+    """Every setting of the cell as it really is; some have no meaning in PyTorch and say so."""
+    dtype = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}[model.dtype]
+    attention = str(getattr(model.config, "_attn_implementation", "unknown"))
+    return {
+        "threads": int(torch.get_num_threads()),
+        "interopThreads": int(torch.get_num_interop_threads()),
+        "gpuLayers": 999 if device.type == "cuda" else 0,
+        "batchTokens": "whole-prompt",
+        "ubatchTokens": "whole-prompt",
+        "contextTokens": "grows",
+        "mmap": bool(settings["mmap"]),
+        "flashAttention": attention != "eager",
+        "attention": attention,
+        "kvType": dtype,
+        "engineBuild": "prebuilt",
+        "loop": str(settings["loop"]),
+        "compiled": False,
+        "allocator": os.environ["PYTORCH_ALLOC_CONF"],
+    }
