@@ -114,12 +114,12 @@ export const COLUMNS = {
   latency_ms_p90_ci_low: number(
     'speed',
     'ms',
-    'Lower bound of the distribution-free 95 % interval (order statistics).',
+    'Lower bound of the 95 % interval of order statistics (distribution-free), widened where rounds differ.',
   ),
   latency_ms_p90_ci_high: number(
     'speed',
     'ms',
-    'Upper bound of the distribution-free 95 % interval (order statistics).',
+    'Upper bound of the 95 % interval of order statistics (distribution-free), widened where rounds differ.',
   ),
   latency_ms_p99: number('speed', 'ms', 'Empty below 299 requests.'),
   load_ms: number('speed', 'ms', 'Median over rounds: engine imported to model ready for a request.'),

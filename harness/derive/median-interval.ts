@@ -1,7 +1,7 @@
 import {type Interval, medianBootstrapVariance} from './bootstrap.ts';
 import {effectiveSampleSize, varianceInflation} from './effective-sample-size.ts';
 import {stretchedRanks} from './order-statistics.ts';
-import {ascending, median} from './quantile.ts';
+import {ascending, median, quantile} from './quantile.ts';
 import {studentCritical} from './special.ts';
 import {CONFIDENCE, FLOOR_WEIGHT, ROUNDS_CONFIDENCE} from './thresholds.ts';
 
@@ -73,6 +73,23 @@ export function orderInterval(
   const low = ranks === null ? undefined : sorted[ranks.low - 1];
   const high = ranks === null ? undefined : sorted[ranks.high - 1];
   return low === undefined || high === undefined ? null : {low, high};
+}
+
+/**
+ * 95 % interval of a quantile of positive values: that of order statistics, which holds for independent values
+ * whatever their distribution, widened by what the rounds differ more than their requests explain. A round that is
+ * slower moves all of its quantiles; that shift is judged by the medians, which three rounds tell best. Added in
+ * quadrature on the log scale, with Student's t over the rounds.
+ */
+export function quantileInterval(rounds: readonly (readonly number[])[], p: number): Interval | null {
+  const interval = orderInterval(rounds, p);
+  const middle = quantile(rounds.flat(), p);
+  const estimate = logMedian(rounds);
+  if (interval === null || middle === null || estimate === null || estimate.betweenVariance === null) return interval;
+  const excess = Math.max(0, estimate.betweenVariance - estimate.withinVariance);
+  const t = studentCritical(estimate.rounds - 1, ROUNDS_CONFIDENCE);
+  const widened = (bound: number): number => Math.hypot(Math.log(bound / middle), t * Math.sqrt(excess));
+  return {low: middle * Math.exp(-widened(interval.low)), high: middle * Math.exp(widened(interval.high))};
 }
 
 export function sampleVariance(values: readonly number[]): number {

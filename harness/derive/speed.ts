@@ -1,5 +1,5 @@
 import type {RequestRow, ResultRow} from '../contract/columns.ts';
-import {medianInterval, orderInterval} from './median-interval.ts';
+import {medianInterval, quantileInterval} from './median-interval.ts';
 import {ascending, quantileOfSorted} from './quantile.ts';
 import {MIN_REQUESTS_P90, MIN_REQUESTS_P99} from './thresholds.ts';
 import {
@@ -33,7 +33,7 @@ export function speedFigures(rounds: readonly (readonly RequestTiming[])[], conc
   const ms = (time: (timing: RequestTiming) => number | null): number[][] =>
     known(rounds, time).map((values) => values.map((us) => us / 1000));
   const latency = ms(latencyUs);
-  const p90 = enough(latency, MIN_REQUESTS_P90) ? orderInterval(latency, 0.9) : null;
+  const p90 = enough(latency, MIN_REQUESTS_P90) ? quantileInterval(latency, 0.9) : null;
   return {
     ...rate('prefill_tokens_per_s', known(rounds, prefillTokensPerS)),
     ...rate('decode_tokens_per_s', known(rounds, decodeTokensPerS)),

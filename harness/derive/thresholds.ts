@@ -10,7 +10,7 @@ export const CONFIDENCE = 0.95;
  * Confidence of Student's t over rounds, and weight of the variance within rounds, in the half width of an interval.
  * Set by simulation (`coverageReport`) so that the whole interval covers 93 … 97 %: see median-interval.ts.
  */
-export const ROUNDS_CONFIDENCE = 0.94;
+export const ROUNDS_CONFIDENCE = 0.945;
 export const FLOOR_WEIGHT = 0.4;
 
 /** Least samples for a two-sided distribution-free 95 % interval of p90 to exist: 1 − 0.9^n ≥ 0.95. */

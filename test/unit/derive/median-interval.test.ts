@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {hierarchicalBootstrap, medianBootstrapVariance} from '../../../harness/derive/bootstrap.ts';
 import {effectiveSampleSize, varianceInflation} from '../../../harness/derive/effective-sample-size.ts';
-import {medianInterval, orderInterval} from '../../../harness/derive/median-interval.ts';
+import {medianInterval, orderInterval, quantileInterval} from '../../../harness/derive/median-interval.ts';
 import {normal, seededRandom} from '../../../harness/derive/random.ts';
 
 describe('medianBootstrapVariance', () => {
@@ -21,10 +21,11 @@ describe('medianBootstrapVariance', () => {
 
 describe('medianInterval', () => {
   it('rests on Student’s t over rounds when the rounds differ', () => {
-    // Round medians e^0, e^0.1, e^0.2 without spread inside: half = t(94 %, 2) · 0.1 ÷ √3, t = 3.8964.
+    // Round medians e^0, e^0.1, e^0.2 without spread inside: half = t · 0.1 ÷ √3. For 2 degrees of freedom
+    // t has a closed form: c·√(2/(1 − c²)), 4.0861 for c = 94.5 %.
     const rounds = [0, 0.1, 0.2].map((log) => new Array<number>(9).fill(Math.exp(log)));
     const interval = medianInterval(rounds);
-    const half = (3.8964 * 0.1) / Math.sqrt(3);
+    const half = (0.945 * Math.sqrt(2 / (1 - 0.945 ** 2)) * 0.1) / Math.sqrt(3);
     expect(Math.log(interval?.low ?? 0)).toBeCloseTo(0.1 - half, 4);
     expect(Math.log(interval?.high ?? 0)).toBeCloseTo(0.1 + half, 4);
   });
@@ -111,5 +112,24 @@ describe('orderInterval', () => {
     const interval = orderInterval([values], 0.9);
     expect(interval?.low).toBeLessThanOrEqual(53);
     expect(interval?.high).toBeGreaterThanOrEqual(63);
+  });
+});
+
+describe('quantileInterval', () => {
+  const around = (factor: number): number[] =>
+    Array.from({length: 20}, (_, index) => factor * (100 + ((index * 7) % 20)));
+
+  it('is the interval of order statistics when rounds agree', () => {
+    const rounds = [around(1), around(1), around(1)];
+    const interval = quantileInterval(rounds, 0.9);
+    expect(interval?.low).toBeCloseTo(orderInterval(rounds, 0.9)?.low ?? 0, 9);
+    expect(interval?.high).toBeCloseTo(orderInterval(rounds, 0.9)?.high ?? 0, 9);
+  });
+
+  it('is wider when rounds differ', () => {
+    const rounds = [around(1), around(1.2), around(1.4)];
+    const [plain, widened] = [orderInterval(rounds, 0.9), quantileInterval(rounds, 0.9)];
+    expect(widened?.low).toBeLessThan((plain?.low ?? 0) * 0.8);
+    expect(widened?.high).toBeGreaterThan((plain?.high ?? 0) * 1.2);
   });
 });
