@@ -4,6 +4,7 @@ import {BenchError} from '../contract/errors.ts';
 import {syncFolder} from './atomic-file.ts';
 import {diskError, systemCode} from './disk-error.ts';
 import {lastRecordType} from './journal.ts';
+import {makeFolder} from './make-folder.ts';
 import {readManifest} from './manifest.ts';
 
 /** What the name of a run folder is made of. */
@@ -68,7 +69,7 @@ export class RunFolder {
     }
     const root = resolve(outDir);
     try {
-      await mkdir(root, {recursive: true});
+      await makeFolder(root);
       await writeGitignore(root);
       for (let second = 0; ; second++) {
         const path = join(root, runId(name, new Date(now.getTime() + 1000 * second)));

@@ -1,4 +1,3 @@
-import {execFileSync} from 'node:child_process';
 import {mkdtemp, readFile, stat} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -9,18 +8,10 @@ import type {Launch} from '../../../harness/contract/runner.ts';
 import {markedProcesses} from '../../../harness/exec/process-tree.ts';
 import {ProtocolCheck} from '../../../harness/exec/protocol-check.ts';
 import {runWorker} from '../../../harness/exec/worker-process.ts';
+import {find} from '../../support/needs.ts';
 import {fixtureCell, nodeLaunch, pythonLaunch} from './fixture-cell.ts';
 
-function hasPython(): boolean {
-  try {
-    execFileSync('python3', ['-c', 'pass'], {stdio: 'ignore'});
-    return true;
-  } catch {
-    console.warn('Python workers are not tested: install python3.');
-    return false;
-  }
-}
-const python = hasPython();
+const python = find('python3') !== null;
 
 interface Run {
   readonly events: WorkerEvent[];
