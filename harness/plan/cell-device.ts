@@ -58,20 +58,25 @@ function standsFor(word: string, device: DeviceIdentity): boolean {
 }
 
 /**
- * A device that nobody knows may be some other machine's, under the name it makes from what it reports. It is taken for
- * a slip when it is a known name but for letters and hyphens (`a100-80g`), or looks like no product at all: without a
+ * A device that nobody knows may be some other machine's, under the name it makes from what it reports; then it is
+ * waited for. It is taken for a slip when it is a known name but for a few letters or hyphens (`a100-80g`; not `b200`
+ * for `h200` nor `l4` for `t4`: another first letter is another product), or looks like no product at all: without a
  * digit, and shorter than three words.
  */
 function strangeName(word: string, known: readonly string[]): string | null {
-  const digits = (text: string) => text.replace(/\D/g, '');
-  const slip = known.find(
-    (name) => digits(name) === digits(word) && digits(word) !== '' && editDistance(name, word) <= 3,
-  );
-  if (slip !== undefined) return `is no device; did you mean "${slip}"?`;
   if (!/^[a-z0-9.-]+$/.test(word)) return 'is no device: names have lower-case letters, digits, "." and "-"';
+  const slip = known.find((name) => /\d/.test(word) && isSlip(word, name));
+  if (slip !== undefined) return `is no device of devices.yaml; did you mean "${slip}"?`;
   if (/\d/.test(word) || word.split('-').length >= 3) return null;
   const near = nearest(word, known);
   return near === null ? `is no device; known are ${known.join(', ')}` : `is no device; did you mean "${near}"?`;
+}
+
+function isSlip(word: string, name: string): boolean {
+  const digits = (text: string) => text.replace(/\D/g, '');
+  return (
+    word[0] === name[0] && digits(word) === digits(name) && editDistance(word, name) <= Math.floor(word.length / 3)
+  );
 }
 
 /** Only for devices that neither this machine nor the catalogue knows: GPUs name their maker. */

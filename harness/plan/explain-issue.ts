@@ -18,7 +18,7 @@ export function explainIssues(issues: readonly Issue[], context: ExplainContext)
 }
 
 /** `FILE:line:column: …`, as a reader goes through the file. */
-function byPlace(a: string, b: string): number {
+export function byPlace(a: string, b: string): number {
   const numbers = (line: string) => /:(\d+):(\d+): /.exec(line)?.slice(1).map(Number) ?? [0, 0];
   const [lineA = 0, columnA = 0] = numbers(a);
   const [lineB = 0, columnB = 0] = numbers(b);

@@ -4,7 +4,7 @@ import {dirname, resolve} from 'node:path';
 import {type Document, LineCounter, parseDocument, visit, type YAMLError} from 'yaml';
 import {BenchError, type BenchErrorCode} from '../contract/errors.ts';
 import {type Matrix, MatrixSchema} from '../contract/matrix.ts';
-import {explainIssues} from './explain-issue.ts';
+import {byPlace, explainIssues} from './explain-issue.ts';
 import {matrixMistakes} from './matrix-mistakes.ts';
 import {Places, pathText} from './place.ts';
 import {type PromptsFile, readPromptsFile} from './prompts-file.ts';
@@ -26,6 +26,7 @@ const MOST_BYTES = 1024 * 1024;
 /** A file of aliases of aliases grows exponentially; no matrix needs more than a few. */
 const MOST_ALIASES = 100;
 const MOST_LINES = 10;
+const TOO_DEEP = 'nested too deeply to be a matrix file';
 
 /**
  * Reads and checks a matrix file. Nothing in it is executed; tags are refused.
@@ -38,6 +39,7 @@ export async function loadMatrix(path: string): Promise<LoadedMatrix> {
   const document = parse(text, path, lines);
   const places = new Places(path, document, lines);
   const broken = [...document.errors, ...document.warnings];
+  if (broken.some((error) => error.code === 'RESOURCE_EXHAUSTION')) throw invalid([`${path}:1:1: ${TOO_DEEP}`]);
   if (broken.length > 0) throw invalid(broken.map((error) => `${places.at(error.pos[0])}: ${yamlText(error, text)}`));
   const data = toData(document, path, places);
   const parsed = MatrixSchema.safeParse(data);
@@ -61,7 +63,11 @@ export function mistaken(
   places: Places,
   mistakes: readonly {readonly path: readonly PropertyKey[]; readonly text: string}[],
 ): BenchError {
-  return invalid(mistakes.map(({path, text}) => `${places.of(path)}: ${pathText(path)}: ${text}`));
+  return invalid(
+    mistakes
+      .map(({path, text}) => `${places.of(path)}: ${path.length === 0 ? '' : `${pathText(path)}: `}${text}`)
+      .sort(byPlace),
+  );
 }
 
 function failure(code: BenchErrorCode, message: string, cause: unknown): BenchError {
@@ -100,7 +106,7 @@ function parse(text: string, path: string, lineCounter: LineCounter): Document {
     return parseDocument(text, {lineCounter, prettyErrors: false, version: '1.2', schema: 'core', merge: false});
   } catch (error) {
     // The parser is recursive: thousands of brackets end its stack.
-    throw failure('MATRIX_INVALID', `${path}:1:1: nested too deeply to be a matrix file`, error);
+    throw failure('MATRIX_INVALID', `${path}:1:1: ${TOO_DEEP}`, error);
   }
 }
 
@@ -131,7 +137,13 @@ function toData(document: Document, path: string, places: Places): unknown {
     return data;
   } catch (error) {
     const reason =
-      error instanceof ReferenceError ? `more than ${MOST_ALIASES} aliases` : 'an alias stands inside its own anchor';
+      error instanceof TypeError
+        ? 'an alias stands inside its own anchor'
+        : aliasReason(error instanceof Error ? error.message : '');
     throw failure('MATRIX_INVALID', `${path}:1:1: ${reason}`, error);
   }
+}
+
+function aliasReason(message: string): string {
+  return message.startsWith('Excessive') ? `more than ${MOST_ALIASES} aliases` : message;
 }

@@ -52,8 +52,10 @@ function parseLine(line: string): Prompt | {readonly problem: string} {
   } catch {
     return {problem: 'is no JSON; each line is {"id", "language", "prompt", "answer"}'};
   }
+  if (typeof data !== 'object') return {problem: 'is no JSON object'};
   const parsed = PromptSchema.safeParse(data);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  return {problem: `${issue?.path.join('.') || 'line'}: ${issue?.message ?? 'is invalid'}`};
+  if (issue?.code === 'unrecognized_keys') return {problem: `"${issue.keys[0]}" is no key of a prompt`};
+  return {problem: `"${issue?.path.join('.') ?? ''}" must be a text that is not empty`};
 }
