@@ -375,9 +375,10 @@ function allCaveats({hostCaveats, lock}: SweepInput): Caveat[] {
   return [...hostCaveats, ...(lock?.caveats ?? [])];
 }
 
+/** Each code once: the caveat that came first stays. */
 function union(known: readonly Caveat[], added: readonly Caveat[]): Caveat[] {
-  const codes = new Set(known.map(({code}) => code));
-  return [...known, ...added.filter(({code}) => !codes.has(code))];
+  const all = [...known, ...added];
+  return all.filter(({code}, index) => all.findIndex((one) => one.code === code) === index);
 }
 
 async function memAvailable(): Promise<number | null> {
