@@ -9,7 +9,10 @@ import {gpuEnvironment} from '../worker-kit/gpu-environment.ts';
 /** The kernel of weights that are not quantized: torch's own linear layer. */
 const PLAIN_KERNEL = 'torch-linear';
 /** What `auto` may become for gptq-4bit: the lists in torch_worker/kernels.py. */
-const AUTO = {cpu: ['int4pack-cpu', 'dequant-eager'], cuda: ['marlin', 'exllama-v2', 'dequant-triton', 'dequant-eager']};
+const AUTO = {
+  cpu: ['int4pack-cpu', 'dequant-eager'],
+  cuda: ['marlin', 'exllama-v2', 'dequant-triton', 'dequant-eager'],
+};
 const CPU_ONLY = ['int4pack-cpu'];
 
 const no = (reason: string): Support => ({ok: false, reason});
@@ -31,10 +34,13 @@ export const transformersRunner: Runner = {
       return no(`torch ${python.torch} sees no GPU: run \`bench setup python --cuda\`, or update the driver`);
     }
     if (gpuLayers !== 0 && cell.deviceKind === 'cpu') return no('gpu_layers must be 0 on a CPU');
-    if (gpuLayers === 0 && cell.deviceKind === 'cuda') return no('transformers runs all layers on the GPU: gpu_layers all');
+    if (gpuLayers === 0 && cell.deviceKind === 'cuda')
+      return no('transformers runs all layers on the GPU: gpu_layers all');
     if (engineBuild === 'native') return no('engine_build native is for llama.cpp: PyTorch has prebuilt only');
     if (cell.workload.concurrency > 1) {
-      return no('transformers runs one request at a time: use batch for sequences decoded together, or a server runner');
+      return no(
+        'transformers runs one request at a time: use batch for sequences decoded together, or a server runner',
+      );
     }
     return isaSupport(cell, host) ?? kernelSupport(cell, python.kernels) ?? {ok: true};
   },

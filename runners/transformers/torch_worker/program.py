@@ -105,6 +105,8 @@ class TorchProgram:
             effective={
                 **_effective(settings, model, device, torch),
                 "kernel_class": loaded.kernel_class,
+                # gptqmodel's kernel of that name compiles its own unpacking; nothing else here is compiled.
+                "compiled": loaded.kernel == "torch",
                 **cpu,
             },
             caveats=["isa-capped"] if is_capped(str(cell["isa"])) else [],
@@ -155,6 +157,5 @@ def _effective(
         "kvType": dtype,
         "engineBuild": "prebuilt",
         "loop": str(settings["loop"]),
-        "compiled": False,
         "allocator": os.environ["PYTORCH_ALLOC_CONF"],
     }

@@ -1,0 +1,60 @@
+import {join} from 'node:path';
+import type {Command} from 'commander';
+import {BenchError} from '../../contract/errors.ts';
+import {cacheDir} from '../../weights/cache-dir.ts';
+import type {CommandContext} from '../context.ts';
+import {PACKAGE_ROOT} from '../package-root.ts';
+import {findProgram} from '../setup/build-tools.ts';
+import {makePythonEnvironment, verify} from '../setup/python-env.ts';
+
+interface Options {
+  readonly cpu?: true;
+  readonly cuda?: true;
+  readonly gptqmodel?: true;
+  readonly python?: string;
+}
+
+/** `bench setup python`. Prints the path of the Python to stdout, steps to stderr. */
+export function registerSetupPythonCommand(program: Command, context: CommandContext): void {
+  const setup =
+    program.commands.find((command) => command.name() === 'setup') ??
+    program.command('setup').description('engines that npm does not bring along');
+  setup
+    .command('python')
+    .description('PyTorch and transformers, pinned and hashed, in a virtual environment of their own')
+    .option('--cpu', 'PyTorch for CPUs')
+    .option('--cuda', 'PyTorch for NVIDIA GPUs (default where nvidia-smi is found)')
+    .option('--gptqmodel', 'install gptqmodel, too: more kernels for gptq-4bit')
+    .option('--python <path>', 'the Python to make the environment from')
+    .action(async (options: Options) => {
+      if (options.cpu && options.cuda) throw new BenchError('USAGE', 'setup python: give --cpu or --cuda, not both');
+      const {env, stderr, stdout, signal} = context;
+      const runnerDir = join(PACKAGE_ROOT, 'runners', 'transformers');
+      const say = (text: string) => stderr.write(`${text}\n`);
+      const own = env['BENCH_PYTHON'] ?? '';
+      if (own !== '') {
+        const {torch, transformers} = await verify(own, runnerDir);
+        say(`BENCH_PYTHON is set and works (torch ${torch}, transformers ${transformers}): no environment is needed`);
+        stdout.write(`${own}\n`);
+        return;
+      }
+      const gpu = (await findProgram(['nvidia-smi'], env['PATH'] ?? '')) !== null;
+      const made = await makePythonEnvironment({
+        cacheDir: cacheDir(env),
+        env,
+        build: options.cuda || (gpu && !options.cpu) ? 'cuda' : 'cpu',
+        gptqmodel: options.gptqmodel === true,
+        python: options.python ?? null,
+        runnerDir,
+        signal,
+        onStep: say,
+      });
+      say(
+        `${made.reused ? 'it is whole' : 'done'}: torch ${made.torch}, transformers ${made.transformers}, runs on ${made.devices.join(' and ')}`,
+      );
+      if (made.gptqmodelProblem !== null) {
+        say(`without gptqmodel, all else works: ${made.gptqmodelProblem}`);
+      }
+      stdout.write(`${made.executable}\n`);
+    });
+}
