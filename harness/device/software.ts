@@ -1,8 +1,10 @@
 import {existsSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import path from 'node:path';
+import {z} from 'zod';
 import type {SoftwareFacts} from '../contract/device.ts';
 import {type SystemFiles, systemFiles} from '../linux/system-files.ts';
+import {nodeCpus, readCpu} from './cpu.ts';
 import {canLoad} from './library-search.ts';
 import {probePython} from './python.ts';
 
@@ -25,11 +27,11 @@ export async function findSoftware(
     architecture = process.arch,
   }: SoftwareOptions = {},
 ): Promise<SoftwareFacts> {
-  const {python, reason} = await probePython(cacheDir, env);
+  const {python, reason} = await probePython({cacheDir, env});
   const target = `${platform}-${architecture === 'arm' ? 'armv7l' : architecture}`;
   return {
     llamaPrebuiltDir: prebuiltDir(target, target),
-    llamaNativeDir: nativeDir(files, path.join(cacheDir, 'llama-cpp')),
+    llamaNativeDir: nativeDir(files, path.join(cacheDir, 'llama-cpp'), new Set(readCpu(files, nodeCpus()).facts.flags)),
     llamaGpu: (['cuda', 'vulkan'] as const).filter((gpu) => gpuLoads(gpu, target, files, env)),
     python,
     pythonReason: reason,
@@ -48,20 +50,36 @@ function prebuiltDir(packageName: string, folderName: string): string | null {
   }
 }
 
+const BuildSchema = z.object({version: z.string(), cpuFlags: z.array(z.string()), cuda: z.boolean()});
+
 /**
- * The newest finished build: `<cache>/llama-cpp/<name>/` with the library in it or in its `bin` or `lib`. Names that
- * begin with a dot or end in `.partial` are builds under way.
+ * `<cache>/llama-cpp/native-…/` with a build.json that `bench setup llama-cpp --native` writes last. A home folder may be
+ * shared by hosts: a build that uses an instruction this CPU lacks would die of it, and is left alone. Of several, the
+ * newest release, and with CUDA rather than without.
  */
-function nativeDir(files: SystemFiles, root: string): string | null {
+function nativeDir(files: SystemFiles, root: string, flags: ReadonlySet<string>): string | null {
   const builds = files
     .list(root)
-    .filter((name) => !name.startsWith('.') && !name.endsWith('.partial'))
-    .map((name) => path.join(root, name));
-  const folders = builds.flatMap((build) => [build, path.join(build, 'bin'), path.join(build, 'lib')]);
-  const complete = folders.filter((folder) =>
-    files.list(folder).some((name) => /^libllama[^/]*\.(so|dylib)/.test(name)),
+    .filter((name) => name.startsWith('native-'))
+    .flatMap((name) => {
+      const folder = path.join(root, name);
+      const build = parseBuild(files.text(path.join(folder, 'build.json')));
+      return build?.cpuFlags.every((flag) => flags.has(flag)) === true ? [{folder, build}] : [];
+    });
+  builds.sort(
+    (a, b) =>
+      a.build.version.localeCompare(b.build.version, 'en', {numeric: true}) ||
+      Number(a.build.cuda) - Number(b.build.cuda),
   );
-  return complete.at(-1) ?? null;
+  return builds.at(-1)?.folder ?? null;
+}
+
+function parseBuild(text: string | null): z.infer<typeof BuildSchema> | null {
+  try {
+    return BuildSchema.parse(JSON.parse(text ?? ''));
+  } catch {
+    return null;
+  }
 }
 
 /** What the prebuilt GPU library needs from the system, none of which npm brings along. */
