@@ -112,9 +112,9 @@ function asUnavailable(error: unknown, libraryDir: string): BenchError {
   return new BenchError('ENGINE_UNAVAILABLE', `${libraryDir}: llama.cpp cannot be loaded: ${reason}`, {cause: error});
 }
 
-/** `libllama.so`, `libllama.v0.5.0.so`, `libllama.dylib`: what is there under this name. */
+/** `libllama.so`, `libllama.v0.5.0.so`, `libllama.cuda.v0.5.0.so`, `libllama.dylib`: what is there under this name. */
 function findLibrary(folder: string, prefix: string): string {
-  const pattern = new RegExp(`^${prefix}(\\.v[\\d.]+)?\\.(so|dylib|dll)$`);
+  const pattern = new RegExp(`^${prefix}(\\.[a-z]+)?(\\.v[\\d.]+)?\\.(so|dylib)$`);
   const found = (existsSync(folder) ? readdirSync(folder) : []).find((name) => pattern.test(name));
   if (found === undefined) throw new BenchError('ENGINE_UNAVAILABLE', `${folder}: there is no ${prefix} in it`);
   return found;
