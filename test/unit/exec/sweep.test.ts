@@ -169,9 +169,12 @@ describe('a sweep', () => {
 describe('a sweep that is killed with -9 at any moment', () => {
   test('leaves no worker behind, loses nothing and measures nothing twice', async () => {
     const locks = join(out, '..', 'locks');
-    for (const afterMs of [900, 1_300, 1_900, 2_600]) {
+    // From the moment at which its first worker exists: while it waits for its order, loads, measures, between rounds.
+    for (const afterMs of [0, 60, 180, 400, 900]) {
       const child = start(locks);
-      await Promise.race([delay(afterMs), ended(child)]);
+      await expect.poll(() => fixtureWorkers(out), {timeout: 10_000, interval: 5}).not.toEqual([]);
+      await delay(afterMs);
+      expect(child.exitCode).toBeNull();
       child.kill('SIGKILL');
       await ended(child);
       await expect.poll(() => fixtureWorkers(out), {timeout: 5_000}).toEqual([]);
