@@ -11,7 +11,7 @@ type SettingName = keyof MatrixSettings;
  */
 export interface RunnerTraits {
   readonly families: readonly Family[];
-  /** Reads weights: without, a cell needs neither disk nor memory for them. */
+  /** Can be held to a narrower instruction set. */
   readonly isaCaps: boolean;
   /** Settings that exist for it; the others keep their default, so that they do not split its cells. */
   readonly settings: readonly SettingName[];
@@ -56,11 +56,11 @@ export function runnerTraits(runnerId: string): RunnerTraits {
 /** Kernels that can be asked for by name: the formats they multiply, and where they run. `auto` goes with everything. */
 const KERNELS: Readonly<Record<string, {readonly families: readonly Family[]; readonly kinds: readonly DeviceKind[]}>> =
   {
+    'torch-linear': {families: ['safetensors'], kinds: ['cpu', 'cuda']},
     'dequant-eager': {families: ['gptq'], kinds: ['cpu', 'cuda']},
-    'dequant-compile': {families: ['gptq'], kinds: ['cpu', 'cuda']},
     'dequant-triton': {families: ['gptq'], kinds: ['cuda']},
     'int4pack-cpu': {families: ['gptq'], kinds: ['cpu']},
-    torch: {families: ['gptq'], kinds: ['cuda']},
+    torch: {families: ['gptq'], kinds: ['cpu', 'cuda']},
     triton: {families: ['gptq'], kinds: ['cuda']},
     'exllama-v2': {families: ['gptq'], kinds: ['cuda']},
     marlin: {families: ['gptq'], kinds: ['cuda']},

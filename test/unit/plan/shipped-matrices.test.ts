@@ -3,6 +3,7 @@ import {fileURLToPath} from 'node:url';
 import {Ajv} from 'ajv';
 import {describe, expect, test} from 'vitest';
 import {parse} from 'yaml';
+import {z} from 'zod';
 import {CellSchema} from '../../../harness/contract/cell.ts';
 import {MatrixSchema} from '../../../harness/contract/matrix.ts';
 import {matrixJsonSchema} from '../../../harness/plan/json-schema.ts';
@@ -193,7 +194,7 @@ describe('generated files', () => {
         expect(characters(prompt)).toBeLessThanOrEqual(PROMPT_CHARACTERS.most);
         expect(characters(answer)).toBeGreaterThanOrEqual(ANSWER_CHARACTERS.least);
         expect(characters(answer)).toBeLessThanOrEqual(ANSWER_CHARACTERS.most);
-        const {product, quantity}: {product: string; quantity: number} = JSON.parse(answer);
+        const {product, quantity} = z.object({product: z.string(), quantity: z.number()}).parse(JSON.parse(answer));
         const [catalogue = '', wish = ''] = prompt.split('\n\n');
         expect(catalogue.split('\n')).toContain(product);
         expect(wish).toContain(product);
