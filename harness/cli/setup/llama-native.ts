@@ -170,27 +170,37 @@ async function isComplete(folder: string, withLlamaBench: boolean): Promise<bool
   return files.includes('build.json') && (!withLlamaBench || files.includes('llama-bench'));
 }
 
-export interface ShippedBenchOptions {
+/** Programs of llama.cpp that can be linked to the prebuilt libraries. */
+export type ShippedTool = 'llama-bench' | 'llama-quantize';
+
+/** Folder below tools/ and source files of each. */
+const TOOL_SOURCES: Readonly<Record<ShippedTool, {readonly folder: string; readonly files: readonly string[]}>> = {
+  'llama-bench': {folder: 'llama-bench', files: ['main.cpp', 'llama-bench.cpp']},
+  'llama-quantize': {folder: 'quantize', files: ['main.cpp', 'quantize.cpp']},
+};
+
+export interface ShippedToolOptions {
+  readonly tool: ShippedTool;
   readonly packageDir: string;
   /** Folder of the prebuilt libraries. */
   readonly prebuiltDir: string;
-  /** Gets `llama-bench` and links to the libraries: ggml looks for its CPU code beside the program. */
+  /** Gets the program and links to the libraries: ggml looks for its CPU code beside the program. */
   readonly folder: string;
   readonly searchPath: string;
   readonly signal: AbortSignal;
 }
 
 /**
- * llama-bench linked to the *prebuilt* libraries: the same machine code that the llama-cpp runner measures, driven by
- * the engine's own tool. What the self-benchmark compares with.
+ * A tool of llama.cpp linked to the *prebuilt* libraries: the same machine code that the llama-cpp runner and the
+ * quantizer use, driven by the engine's own program. What the self-benchmark compares with.
  *
  * @returns Path of the program.
  * @throws {BenchError} SETUP_FAILED, INTERRUPTED.
  */
-export async function buildShippedLlamaBench(options: ShippedBenchOptions): Promise<string> {
-  const {folder, prebuiltDir, signal} = options;
-  const program = path.join(folder, 'llama-bench');
-  if ((await readdir(folder).catch((): string[] => [])).includes('llama-bench')) return program;
+export async function buildShippedTool(options: ShippedToolOptions): Promise<string> {
+  const {folder, prebuiltDir, signal, tool} = options;
+  const program = path.join(folder, tool);
+  if ((await readdir(folder).catch((): string[] => [])).includes(tool)) return program;
   const tools = await findBuildTools(options.searchPath);
   await mkdir(folder, {recursive: true});
   const log = new BuildLog(path.join(folder, 'build.log'), signal);
@@ -203,18 +213,17 @@ export async function buildShippedLlamaBench(options: ShippedBenchOptions): Prom
       await symlink(path.join(prebuiltDir, name), path.join(folder, name));
     }
     const linked = libraries.filter((name) => !name.startsWith('libggml-cpu-')).map((name) => `-l:${name}`);
-    const tool = path.join(source, 'tools', 'llama-bench');
-    const includes = ['include', 'ggml/include', 'common', 'vendor', 'tools/llama-bench'];
-    const made = path.join(work, 'llama-bench');
+    const sources = TOOL_SOURCES[tool];
+    const includes = ['include', 'ggml/include', 'common', 'vendor', `tools/${sources.folder}`];
+    const made = path.join(work, tool);
     await log.run(
-      'llama-bench',
+      tool,
       tools.compiler,
       [
         '-O2',
         '-std=c++17',
         ...includes.map((name) => `-I${path.join(source, name)}`),
-        path.join(tool, 'main.cpp'),
-        path.join(tool, 'llama-bench.cpp'),
+        ...sources.files.map((name) => path.join(source, 'tools', sources.folder, name)),
         `-L${prebuiltDir}`,
         ...linked,
         '-lpthread',

@@ -1,0 +1,64 @@
+import {parseArgs} from 'node:util';
+import {renderTable} from '../../harness/cli/table.ts';
+import {cacheDir} from '../../harness/weights/cache-dir.ts';
+import {engineLoop, nodeOverhead, samplerCost} from './engine-loop.ts';
+import {making} from './making.ts';
+import type {Figure, Section} from './section.ts';
+import {harnessCost, killing} from './sweep.ts';
+
+/** Every part of the self-benchmark; `npm run bench:self -- NAME…` runs some, `--quick` runs them shorter. */
+const SECTIONS: readonly Section[] = [engineLoop, nodeOverhead, samplerCost, harnessCost, making, killing];
+
+const {values, positionals} = parseArgs({
+  allowPositionals: true,
+  options: {quick: {type: 'boolean', default: false}, list: {type: 'boolean', default: false}},
+});
+const strangers = positionals.filter((name) => !SECTIONS.some((section) => section.name === name));
+if (values.list || strangers.length > 0) {
+  if (strangers.length > 0) process.stderr.write(`no such part: ${strangers.join(', ')}\n`);
+  process.stdout.write(`${SECTIONS.map(({name, doc}) => `${name.padEnd(16)}${doc}`).join('\n')}\n`);
+  process.exit(strangers.length > 0 ? 2 : 0);
+}
+
+const context = {
+  quick: values.quick,
+  cacheDir: cacheDir(process.env),
+  log: (text: string) => process.stderr.write(`${text}\n`),
+};
+let missed = 0;
+for (const section of SECTIONS) {
+  if (positionals.length > 0 && !positionals.includes(section.name)) continue;
+  process.stderr.write(`== ${section.name}: ${section.doc}\n`);
+  let figures: readonly Figure[];
+  try {
+    figures = await section.run(context);
+  } catch (error) {
+    figures = [
+      {
+        what: section.name,
+        value: `not measured: ${error instanceof Error ? error.message : String(error)}`,
+        goal: '',
+        met: null,
+      },
+    ];
+  }
+  missed += figures.filter(({met}) => met === false).length;
+  const rows = figures.map(({what, value, goal, met}) => [
+    what,
+    value,
+    goal,
+    met === null ? '' : met ? 'met' : 'MISSED',
+  ]);
+  process.stdout.write(
+    `${renderTable(
+      [
+        {title: 'figure', align: 'left'},
+        {title: 'measured', align: 'left'},
+        {title: 'goal', align: 'left'},
+        {title: '', align: 'left'},
+      ],
+      rows,
+    )}\n\n`,
+  );
+}
+process.stdout.write(missed === 0 ? 'Every goal that was measured is met.\n' : `${missed} goals are missed.\n`);
