@@ -11,7 +11,7 @@ import type {Engine, EngineProgram} from '../worker-kit/engine.ts';
 import {loadFailure} from '../worker-kit/load-failure.ts';
 import {LlamaEngine} from './engine.ts';
 import {cpuFeatures, type Libllama, loadLibllama, makeThreadpool, type Pointer} from './libllama.ts';
-import {findLibraries} from './libraries.ts';
+import {checkNativeBuild, findLibraries} from './libraries.ts';
 
 /** `enum ggml_type` of the KV types that a cell may name. */
 const KV_TYPES: Readonly<Record<CellSettings['kvType'], number>> = {f32: 0, f16: 1, q4_0: 2, q8_0: 8, bf16: 30};
@@ -39,7 +39,8 @@ export function readEnvironment(env: NodeJS.ProcessEnv): LlamaEnvironment {
 }
 
 /** @throws {BenchError} ENGINE_UNAVAILABLE. */
-export function llamaProgram(environment: LlamaEnvironment): EngineProgram {
+export function llamaProgram(environment: LlamaEnvironment, {cell}: WorkOrder): EngineProgram {
+  if (cell.settings.engineBuild === 'native') checkNativeBuild(environment.folder, readCpuFlags());
   const library = loadLibllama(findLibraries(environment.folder));
   return {
     runnerVersion: `llama.cpp ${library.version}`,

@@ -1,4 +1,4 @@
 import {workerMain} from '../worker-kit/worker-main.ts';
 import {llamaProgram, readEnvironment} from './program.ts';
 
-await workerMain(() => llamaProgram(readEnvironment(process.env)));
+await workerMain((order) => llamaProgram(readEnvironment(process.env), order));
