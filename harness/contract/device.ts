@@ -64,6 +64,20 @@ export interface GpuFacts {
   readonly cuda: string | null;
   readonly pciId: string | null;
   readonly migMode: string | null;
+  readonly persistence?: boolean | null;
+  /** null: the card has no ECC, or does not tell. */
+  readonly ecc?: boolean | null;
+  /** What the maker switches on; null where the driver does not tell. */
+  readonly eccDefault?: boolean | null;
+  /** The limit that holds now. */
+  readonly powerLimitW?: number | null;
+  readonly powerDefaultLimitW?: number | null;
+  readonly maxSmClockHz?: number | null;
+  readonly maxMemoryClockHz?: number | null;
+  /** °C at which the card slows down by itself; null for cards that tell only how far they are from it. */
+  readonly slowdownC?: number | null;
+  /** Instances of a partitioned card that this process may see. */
+  readonly mig?: readonly {readonly uuid: string; readonly memoryBytes: number | null}[];
 }
 
 /** One thing on this machine that can execute a cell. */
@@ -115,6 +129,8 @@ export interface HostFacts {
   readonly cpu: CpuFacts;
   readonly memory: MemoryFacts;
   readonly gpus: readonly GpuFacts[];
+  /** Why GPUs could not be read although a driver is installed, and what to do; null when there is nothing to say. */
+  readonly gpuProblem?: {readonly reason: string; readonly fix: string | null} | null;
   readonly devices: readonly DeviceIdentity[];
   readonly software: SoftwareFacts;
 }

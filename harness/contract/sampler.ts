@@ -14,6 +14,8 @@ export interface Series {
   readonly periodMs: number;
   /** Readings that failed or came later than two periods. A peak from a series with gaps is a lower bound. */
   readonly gaps: number;
+  /** Id of the sampler, where it matters who read the counter. */
+  readonly source?: string;
 }
 
 export interface SampleContext {
