@@ -1,5 +1,6 @@
 import {matrixJsonSchema} from '../../harness/plan/json-schema.ts';
 import {prettyJson} from './pretty-json.ts';
+import {fillReadme} from './readme.ts';
 import {intentPrompts, jsonLines} from './workloads.ts';
 
 /** A committed file that code can make again. */
@@ -13,4 +14,5 @@ export interface GeneratedFile {
 export const GENERATED_FILES: readonly GeneratedFile[] = [
   {path: 'matrices/matrix.schema.json', make: () => `${prettyJson(matrixJsonSchema())}\n`},
   {path: 'matrices/workloads/intent.jsonl', make: () => jsonLines(intentPrompts({seed: 1, perLanguage: 30}))},
+  {path: 'README.md', make: fillReadme},
 ];
