@@ -7,7 +7,7 @@ export const PLAN_SCHEMA_VERSION = 1;
 export const PlannedCellSchema = z.strictObject({
   cell: CellSchema,
   verdict: z.enum(['run', 'waiting', 'refused']),
-  /** One clause: `runs here on ryzen-7-5800hs`, `waits for a t4`, `refused: llama.cpp has no …`. */
+  /** One clause: `runs here on ryzen-7-5800hs`, `waits for a t4`; of a refusal, why: `llama.cpp has no …`. */
   reason: z.string(),
   /** Status that a refused cell gets in results.csv. */
   refusedAs: z.enum(['unsupported', 'does-not-fit']).nullable(),
@@ -17,6 +17,10 @@ export const PlannedCellSchema = z.strictObject({
     weightsBytes: z.number().nonnegative().nullable(),
     /** Resident memory while serving: weights + KV + buffers. */
     memoryBytes: z.number().nonnegative().nullable(),
+    /**
+     * Still needed to make the weights, intermediate files included. Counted with the first cell that runs with them, 0
+     * for the others, so that a sum is right; null for cells that do not run here.
+     */
     diskBytes: z.number().nonnegative().nullable(),
   }),
 });

@@ -62,7 +62,7 @@ export async function makePlan({
     seed: matrix.seed,
     rounds: Math.max(...chosen.map(({cell}: ExpandedCell) => cell.rounds)),
     canary: matrix.canary,
-    cells,
+    cells: diskCountedOnce(cells),
   };
 }
 
@@ -87,7 +87,7 @@ export async function bindPlan({
     const device: CellDevice = {name: cell.device, kind: cell.deviceKind, words: [cell.device], here, entry};
     cells.push(await judge(bindCell(cell, here === null ? null : host), device, {host, runners, estimate: known}));
   }
-  return {...plan, cells};
+  return {...plan, cells: diskCountedOnce(cells)};
 }
 
 /** Sets what only the machine that runs the cell knows; the id stays. On no host in particular: one thread. */
@@ -96,10 +96,26 @@ export function bindCell(cell: Cell, host: HostFacts | null): Cell {
   return {...cell, settings: {...cell.settings, threads: host?.cpu.usableCores ?? 1}};
 }
 
+/** Weights are made once, for all cells that run with them. */
+function diskCountedOnce(cells: readonly PlannedCell[]): PlannedCell[] {
+  const counted = new Set<string>();
+  return cells.map((planned) => {
+    if (planned.estimate.diskBytes === null) return planned;
+    const key = weightsKey(planned.cell);
+    if (counted.has(key)) return {...planned, estimate: {...planned.estimate, diskBytes: 0}};
+    counted.add(key);
+    return planned;
+  });
+}
+
+function weightsKey({source, format, weightsSeed}: Pick<Cell, 'source' | 'format' | 'weightsSeed'>): string {
+  return JSON.stringify([source, format, weightsSeed]);
+}
+
 function remembered(estimate: Estimate): Estimate {
   const known = new Map<string, ReturnType<Estimate>>();
   return (request) => {
-    const key = JSON.stringify([request.source, request.format, request.seed]);
+    const key = weightsKey({...request, weightsSeed: request.seed});
     const found = known.get(key) ?? estimate(request);
     known.set(key, found);
     return found;

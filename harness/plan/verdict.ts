@@ -49,10 +49,10 @@ export async function judge(cell: Cell, device: CellDevice, {host, runners, esti
       seconds: estimateSeconds(cell, weights?.weightsBytes ?? null),
       weightsBytes: weights?.weightsBytes ?? null,
       memoryBytes: memory?.totalBytes ?? null,
-      diskBytes: device.here === null ? null : (weights?.diskBytesNeeded ?? null),
+      diskBytes: verdict === 'run' ? (weights?.diskBytesNeeded ?? null) : null,
     },
   });
-  const refused = (reason: string, as: 'unsupported' | 'does-not-fit') => planned('refused', `refused: ${reason}`, as);
+  const refused = (reason: string, as: 'unsupported' | 'does-not-fit') => planned('refused', reason, as);
   if (noWeights !== null) return refused(noWeights, 'unsupported');
   const tooLarge = memory === null ? null : whyNotFit(cell, device, host, memory);
   if (device.here === null) {

@@ -49,7 +49,7 @@ describe('makePlan', () => {
       ['refused', 'unsupported'],
       ['waiting', null],
     ]);
-    expect(made.cells[0]?.reason).toBe('refused: no library');
+    expect(made.cells[0]?.reason).toBe('no library');
   });
 
   test('refuses what cannot fit, with the numbers: here, within a limit, on a GPU, and on one to wait for', async () => {
@@ -57,9 +57,9 @@ describe('makePlan', () => {
     const host = planHost({gpu: 't4', availableBytes: 8 * 2 ** 30, cgroupLimitBytes: 8 * 2 ** 30});
     expect(verdicts(await plan({lines, host, estimate: planEstimate(12e9)}))).toMatchInlineSnapshot(`
       [
-        "gguf-f16 | amd-epyc-9r14 | refused | does-not-fit | refused: needs 22.6 GiB (weights 22.4 GiB, KV cache 8.00 MiB, engine 278 MiB), but this machine has 8.00 GiB available within its limit of 8.00 GiB",
+        "gguf-f16 | amd-epyc-9r14 | refused | does-not-fit | needs 22.6 GiB (weights 22.4 GiB, KV cache 8.00 MiB, engine 278 MiB), but this machine has 8.00 GiB available within its limit of 8.00 GiB",
         "gguf-q4_k_m | amd-epyc-9r14 | run |  | runs here on amd-epyc-9r14",
-        "gguf-f16 | t4 | refused | does-not-fit | refused: needs 23.1 GiB (weights 22.4 GiB, KV cache 8.00 MiB, engine 728 MiB), but t4 has 16.0 GiB of 16.0 GiB free",
+        "gguf-f16 | t4 | refused | does-not-fit | needs 23.1 GiB (weights 22.4 GiB, KV cache 8.00 MiB, engine 728 MiB), but t4 has 16.0 GiB of 16.0 GiB free",
         "gguf-q4_k_m | t4 | run |  | runs here on t4",
         "gguf-f16 | a100-80gb | waiting |  | waits for an a100-80gb",
         "gguf-q4_k_m | a100-80gb | waiting |  | waits for an a100-80gb",
@@ -68,7 +68,7 @@ describe('makePlan', () => {
     const cuda = {formats: '[gguf-f16]', devices: '[t4]'};
     expect(verdicts(await plan({lines: cuda, estimate: planEstimate(12e9)}))).toMatchInlineSnapshot(`
       [
-        "gguf-f16 | t4 | refused | does-not-fit | refused: needs 23.1 GiB (weights 22.4 GiB, KV cache 8.00 MiB, engine 728 MiB), but a t4 has 16.0 GiB",
+        "gguf-f16 | t4 | refused | does-not-fit | needs 23.1 GiB (weights 22.4 GiB, KV cache 8.00 MiB, engine 728 MiB), but a t4 has 16.0 GiB",
       ]
     `);
   });
@@ -79,7 +79,7 @@ describe('makePlan', () => {
     expect(made.cells[0]).toMatchObject({
       verdict: 'refused',
       refusedAs: 'unsupported',
-      reason: 'refused: hf:a/b comes in safetensors only',
+      reason: 'hf:a/b comes in safetensors only',
     });
   });
 
@@ -100,6 +100,13 @@ describe('makePlan', () => {
     };
     await plan({estimate, lines: {devices: '[host-cpu, t4]', runners: '[llama-cpp, simulated]'}});
     expect(asked).toEqual(['gguf-f16', 'gguf-q4_k_m']);
+  });
+
+  test('counts the disk for weights once, with the first cell that runs with them', async () => {
+    const workloads =
+      '[{name: v, prompt_tokens: 8, generated_tokens: 4}, {name: w, prompt_tokens: 8, generated_tokens: 8}]';
+    const made = await plan({lines: {formats: '[gguf-f16, gguf-q4_k_m]', workloads, devices: '[host-cpu, t4]'}});
+    expect(made.cells.map(({estimate}) => estimate.diskBytes)).toEqual([1e9, 312.5e6, 0, 0, null, null, null, null]);
   });
 
   test('gives the same bytes for the same input, and another id for other cells', async () => {
