@@ -1,0 +1,53 @@
+import type {RequestRow, ResultRow} from '../contract/columns.ts';
+import {decodeTokensPerS, outputTokensPerS, prefillTokensPerS, requestsPerS, timingOfRow} from '../derive/timing.ts';
+
+/** One row of results.csv with its rows of requests.csv; none where that file is not at hand. */
+export interface MeasuredCell {
+  readonly row: ResultRow;
+  readonly requests: readonly RequestRow[];
+}
+
+/** Speeds that are compared from the requests themselves. */
+export const SPEEDS = ['prefill_tokens_per_s', 'decode_tokens_per_s', 'output_tokens_per_s', 'requests_per_s'] as const;
+export type Speed = (typeof SPEEDS)[number];
+
+/** Puts requests to their cells. */
+export function measuredCells(rows: readonly ResultRow[], requests: readonly RequestRow[]): MeasuredCell[] {
+  const key = (run: string | null, cell: string | null): string => `${run} ${cell}`;
+  const byCell = new Map<string, RequestRow[]>();
+  for (const request of requests) {
+    const id = key(request.run_id, request.cell_id);
+    const known = byCell.get(id);
+    if (known === undefined) byCell.set(id, [request]);
+    else known.push(request);
+  }
+  return rows.map((row) => ({row, requests: byCell.get(key(row.run_id, row.cell_id)) ?? []}));
+}
+
+/** Values of a speed by round; rounds without any are left out. */
+export function speedByRound({row, requests}: MeasuredCell, speed: Speed): Map<number, number[]> {
+  const rounds = new Map<number, number[]>();
+  const lanes = row.concurrency ?? 1;
+  for (const request of requests) {
+    const timing = timingOfRow(request);
+    if (timing === null || request.round === null) continue;
+    const value =
+      speed === 'prefill_tokens_per_s'
+        ? prefillTokensPerS(timing)
+        : speed === 'decode_tokens_per_s'
+          ? decodeTokensPerS(timing)
+          : speed === 'output_tokens_per_s'
+            ? outputTokensPerS(timing, lanes)
+            : requestsPerS(timing, lanes);
+    if (value === null || value <= 0) continue;
+    const known = rounds.get(request.round) ?? [];
+    known.push(value);
+    rounds.set(request.round, known);
+  }
+  return new Map([...rounds].sort(([a], [b]) => a - b));
+}
+
+/** The instruction set cap of a cell, from its caveats: `avx2`, or `native`. */
+export function isaCap({caveats}: ResultRow): string {
+  return /(?:^| )isa-capped=(\S+)/.exec(caveats ?? '')?.[1] ?? 'native';
+}

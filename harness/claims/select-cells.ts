@@ -1,0 +1,61 @@
+import {CLAIM_CELL_KEYS, type ClaimCell} from '../contract/claim.ts';
+import type {ResultRow} from '../contract/columns.ts';
+import {matchesAny} from '../plan/glob.ts';
+import {isaCap, type MeasuredCell} from './measured-cell.ts';
+
+/** Whether a row is one that the globs of a claim pick. */
+export function matchesCell(pick: ClaimCell, row: ResultRow): boolean {
+  return CLAIM_CELL_KEYS.every((key) => {
+    const patterns = pick[key];
+    // Of `isa`, both the cap that was asked for and what really ran can be named.
+    const texts = key === 'isa' ? [isaCap(row), row.isa ?? ''] : [row[key] ?? ''];
+    return patterns === undefined || matchesAny(patterns, texts);
+  });
+}
+
+/** Columns that must be equal for one cell to be the control of another. */
+const SHARED = [
+  'model',
+  'device',
+  'device_name',
+  'workload',
+  'prompt_tokens',
+  'generated_tokens',
+  'batch',
+  'concurrency',
+  'prefix_cache',
+  'threads',
+  'gpu_layers',
+] as const;
+
+/**
+ * Of the candidates the one to set a cell against: same model, device, workload, threads, preferably of the same run
+ * (then rounds can be paired) and with the same instruction set cap, else the latest. A cap that differs is only
+ * accepted where none is the same.
+ */
+export function controlOf(cell: MeasuredCell, candidates: readonly MeasuredCell[]): MeasuredCell | null {
+  const fitting = candidates.filter(
+    (one) => one !== cell && one.row.status === 'ok' && SHARED.every((key) => one.row[key] === cell.row[key]),
+  );
+  const rank = (one: MeasuredCell): string =>
+    [
+      isaCap(one.row) === isaCap(cell.row) ? 1 : 0,
+      one.row.run_id === cell.row.run_id ? 1 : 0,
+      one.row.started_at ?? '',
+      one.row.cell_id ?? '',
+    ].join(' ');
+  return fitting.toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1)).at(-1) ?? null;
+}
+
+/** `bench matrix FILE --only …` that would measure the cells meant. */
+export function measureCommand(
+  matrix: string,
+  keys: Readonly<Record<string, string | readonly string[] | null>>,
+): string {
+  const only = Object.entries(keys).flatMap(([key, value]) => {
+    // --only takes one glob a key; of several the first is named.
+    const glob = typeof value === 'string' ? value : value?.[0];
+    return glob === undefined ? [] : [`--only ${key}=${/[*?]/.test(glob) ? `'${glob}'` : glob}`];
+  });
+  return ['bench matrix', matrix, ...only].join(' ');
+}
