@@ -39,10 +39,21 @@ export class ProcessMemorySampler implements Sampler {
   readonly id = 'process-memory';
   readonly #files: SystemFiles;
   readonly #ticker: Ticker;
+  readonly #costMs: () => number;
 
-  constructor({files, ticker}: {files: SystemFiles; ticker: Ticker}) {
+  constructor({
+    files,
+    ticker,
+    costMs = () => performance.now(),
+  }: {
+    files: SystemFiles;
+    ticker: Ticker;
+    /** The clock by which a reading of the proportional set size is found cheap or dear. */
+    costMs?: () => number;
+  }) {
     this.#files = files;
     this.#ticker = ticker;
+    this.#costMs = costMs;
   }
 
   async available(): Promise<Availability> {
@@ -57,7 +68,7 @@ export class ProcessMemorySampler implements Sampler {
   }
 
   async start(context: SampleContext): Promise<Recording> {
-    const recording = new MemoryRecording(this.#files, context);
+    const recording = new MemoryRecording(this.#files, context, this.#costMs);
     if (!recording.alive) {
       recording.end();
       throw new BenchError('SAMPLER_UNAVAILABLE', `process-memory: /proc/${context.pid}/status cannot be read`);
@@ -90,12 +101,13 @@ class MemoryRecording {
   readonly #tree: ProcessTree;
   readonly #members = new Map<number, Member>();
   readonly #log: SeriesLog<keyof typeof UNITS>;
-  readonly #pssDuty = new Duty(PSS_SHARE);
+  readonly #pssDuty: Duty;
   #treeLookedMs = Number.NEGATIVE_INFINITY;
   alive: boolean = true;
 
-  constructor(files: SystemFiles, context: SampleContext) {
+  constructor(files: SystemFiles, context: SampleContext, costMs: () => number) {
     this.#files = files;
+    this.#pssDuty = new Duty(PSS_SHARE, costMs);
     this.#context = context;
     this.#tree = new ProcessTree(files, context.pid);
     this.#log = new SeriesLog(UNITS, context.periodMs);

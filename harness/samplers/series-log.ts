@@ -8,6 +8,7 @@ export class SeriesLog<const Channel extends string> {
   readonly #tMs: number[] = [];
   readonly #values: ReadonlyMap<Channel, (number | null)[]>;
   #gaps = 0;
+  #missed = 0;
 
   /** @param units The channels, in the order of the output, each with its unit. */
   constructor(units: Readonly<Record<Channel, Unit>>, periodMs: number) {
@@ -20,6 +21,7 @@ export class SeriesLog<const Channel extends string> {
   push(tMs: number, reading: Readonly<Partial<Record<Channel, number | null>>>, missed = 0): void {
     this.#tMs.push(tMs);
     this.#gaps += missed;
+    this.#missed += missed;
     let failed = true;
     for (const [channel, values] of this.#values) {
       const value = reading[channel] ?? null;
@@ -29,13 +31,9 @@ export class SeriesLog<const Channel extends string> {
     if (failed) this.#gaps++;
   }
 
-  get gaps(): number {
-    return this.#gaps;
-  }
-
   /** Share of the wanted readings that are missing. */
   get gapRatio(): number {
-    const wanted = this.#tMs.length + this.#gaps;
+    const wanted = this.#tMs.length + this.#missed;
     return wanted === 0 ? 0 : this.#gaps / wanted;
   }
 
