@@ -1,5 +1,6 @@
 import type {RequestRow, ResultRow} from './columns.ts';
 import type {Manifest} from './journal.ts';
+import type {ReportAttribution, ReportClaim, ReportDecision, ReportDevice, ReportTelemetry} from './report-data.ts';
 
 /** One run as read back from its committed files. */
 export interface RunData {
@@ -14,6 +15,15 @@ export interface ReportInput {
   readonly rows: readonly ResultRow[];
   /** Requests of the cells, where a chart needs them; may be sampled. */
   readonly requests: readonly RequestRow[];
+  /** How many requests there are where `requests` is a sample. */
+  readonly requestsTotal?: number;
+  /** Absent: not worked out. */
+  readonly attributions?: readonly ReportAttribution[];
+  readonly claims?: readonly ReportClaim[];
+  /** Absent or empty: no need was given. */
+  readonly decisions?: readonly ReportDecision[];
+  readonly telemetry?: ReportTelemetry;
+  readonly devices?: readonly ReportDevice[];
 }
 
 /** A file to be written below the report folder. */
