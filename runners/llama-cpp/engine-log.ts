@@ -2,6 +2,7 @@ import koffi from 'koffi';
 import {descriptorWriter, writeWhole} from '../worker-kit/write-whole.ts';
 
 /** `enum ggml_log_level`. */
+const DEBUG_LEVEL = 1;
 const ERROR_LEVEL = 4;
 const CONTINUE_LEVEL = 5;
 /** Enough for the reason of a failure, and for the few lines that say what was loaded where. */
@@ -28,8 +29,13 @@ export class EngineLog {
   }
 
   readonly listen = (level: number, text: string): void => {
-    this.#write(text);
     const current = level === CONTINUE_LEVEL ? this.#open.level : level;
+    // A thousand lines a load that help nobody, and whose writing would be counted as loading.
+    if (current === DEBUG_LEVEL) {
+      this.#open = {level: current, text: ''};
+      return;
+    }
+    this.#write(text);
     const parts = (level === CONTINUE_LEVEL ? this.#open.text + text : text).split('\n');
     for (const line of parts.slice(0, -1)) this.#keep(current, line);
     this.#open = {level: current, text: parts.at(-1) ?? ''};
