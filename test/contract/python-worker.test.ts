@@ -5,6 +5,7 @@ import {homedir, tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {z} from 'zod';
 import {CAVEAT_CODES} from '../../harness/contract/caveats.ts';
 import type {HostFacts} from '../../harness/contract/device.ts';
 import type {Format} from '../../harness/contract/format.ts';
@@ -321,6 +322,26 @@ describe.skipIf(torchPython === '')('the transformers worker', () => {
   );
 
   it(
+    'unpacks as a plain reference does, in both zero conventions, with and without act-order',
+    () => {
+      const errors = ErrorsSchema.parse(
+        JSON.parse(
+          execFileSync(torchPython, [folderOf('../fixtures/python/gptq_linear.py'), RUNNER, KIT], {
+            encoding: 'utf8',
+            stdio: ['ignore', 'pipe', 'ignore'],
+          }),
+        ),
+      );
+      expect(Object.keys(errors)).toHaveLength(8);
+      for (const [name, error] of Object.entries(errors)) {
+        // float16 keeps 11 bits, bfloat16 8.
+        expect(error, name).toBeLessThan(name.startsWith('dequant') ? 1e-3 : 1e-2);
+      }
+    },
+    SLOW_MS,
+  );
+
+  it(
     'computes nearly the same distribution in every format and kernel',
     () => {
       const models = (
@@ -333,15 +354,18 @@ describe.skipIf(torchPython === '')('the transformers worker', () => {
         ] as const
       ).map(([format, kernel]) => [workOrder({cell: {format, kernel}}).cell, folders.get(format) ?? '']);
       const prompt = Array.from({length: 16}, (_, index) => (index * 61) % 1000);
-      const logits: number[][][] = JSON.parse(
-        execFileSync(torchPython, [folderOf('../fixtures/python/logits.py'), RUNNER, KIT], {
-          input: JSON.stringify({models, prompt}),
-          encoding: 'utf8',
-          maxBuffer: 64 << 20,
-          stdio: ['pipe', 'pipe', 'ignore'],
-        }),
+      const logits = LogitsSchema.parse(
+        JSON.parse(
+          execFileSync(torchPython, [folderOf('../fixtures/python/logits.py'), RUNNER, KIT], {
+            input: JSON.stringify({models, prompt}),
+            encoding: 'utf8',
+            maxBuffer: 64 << 20,
+            stdio: ['pipe', 'pipe', 'ignore'],
+          }),
+        ),
       );
       const [fp32 = [], fp16 = [], bf16 = [], eager = [], int4pack = []] = logits;
+      // Measured with these weights: 1e-7, 1e-5, 7e-3 and 6e-6 nats; the bounds leave room for other processors.
       expect(meanDivergence(fp32, fp16)).toBeLessThan(1e-5);
       expect(meanDivergence(fp32, bf16)).toBeLessThan(1e-3);
       expect(meanDivergence(fp16, eager)).toBeLessThan(0.05);
@@ -353,6 +377,9 @@ describe.skipIf(torchPython === '')('the transformers worker', () => {
     SLOW_MS,
   );
 });
+
+const LogitsSchema = z.array(z.array(z.array(z.number())));
+const ErrorsSchema = z.record(z.string(), z.number());
 
 /** Mean Kullback–Leibler divergence over positions, in nats: how far `other` is from `reference`. */
 function meanDivergence(reference: readonly number[][], other: readonly number[][]): number {
