@@ -29,9 +29,8 @@ export function parseCatalogue(text: string, path: string): DeviceEntry[] {
   if (syntax !== undefined) return fail(syntax.pos[0], syntax.message.split('\n')[0] ?? syntax.code);
   const parsed = CatalogueSchema.safeParse(toJs(document, fail));
   if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    const keys = issue?.path.map((key) => (typeof key === 'symbol' ? String(key) : key)) ?? [];
-    return fail(offsetOf(document, keys), `${keys.join('.') || 'file'}: ${issue?.message ?? 'invalid'}`);
+    const {path: keys, message} = worst(parsed.error);
+    return fail(offsetOf(document, keys), `${keys.join('.') || 'file'}: ${message}`);
   }
   const {devices} = parsed.data;
   for (const [index, {name}] of devices.entries()) {
@@ -40,6 +39,16 @@ export function parseCatalogue(text: string, path: string): DeviceEntry[] {
     }
   }
   return devices;
+}
+
+/** A mistyped key shows as one key too many and one too few: the former says more. */
+function worst({issues}: z.ZodError): {readonly path: readonly (string | number)[]; readonly message: string} {
+  const unknown = issues.find(({code}) => code === 'unrecognized_keys');
+  const issue = unknown ?? issues[0];
+  const path = issue?.path.map((key) => (typeof key === 'symbol' ? String(key) : key)) ?? [];
+  if (unknown?.code !== 'unrecognized_keys') return {path, message: issue?.message ?? 'invalid'};
+  const [key = ''] = unknown.keys;
+  return {path: [...path, key], message: 'no such key'};
 }
 
 /** An alias that refers to itself, or too many aliases, is only found when the document becomes objects. */

@@ -6,6 +6,8 @@ import type {Runner} from '../../contract/runner.ts';
 /** What one runner can do with one device, in formats; those refused for one reason stand together. */
 export interface Ability {
   readonly runner: string;
+  /** False for a runner that only pretends to run a model. */
+  readonly real: boolean;
   readonly device: string;
   readonly runs: readonly Format[];
   readonly refused: readonly {readonly formats: readonly Format[]; readonly reason: string}[];
@@ -29,6 +31,7 @@ export function abilities(host: HostFacts, runners: Iterable<Runner>): readonly 
       }
       return {
         runner: runner.id,
+        real: runner.needsWeights,
         device: device.name,
         runs,
         refused: [...refused].map(([reason, formats]) => ({formats, reason})),

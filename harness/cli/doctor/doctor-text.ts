@@ -1,5 +1,6 @@
 import {CAVEATS, type Caveat} from '../../contract/caveats.ts';
 import type {HostFacts} from '../../contract/device.ts';
+import {FORMAT_NAMES, FORMATS, type Format} from '../../contract/format.ts';
 import type {Availability} from '../../contract/sampler.ts';
 import {formatBytes, formatScaled} from '../../contract/units.ts';
 import {plain, type Style} from '../terminal.ts';
@@ -77,15 +78,36 @@ function deviceLines({host}: Diagnosis): string[] {
   );
 }
 
+/**
+ * A runner with the formats it runs, and below it what it refuses that no other runner runs on the same device: that
+ * llama.cpp reads no safetensors is no news as long as somebody else does.
+ */
 function abilityLines(abilities: readonly Ability[], style: Style): string[] {
   return abilities.flatMap(({runner, device, runs, refused}) => {
-    const lines = refused.map(({formats, reason}) => `${formats.join(' ')}: ${reason}`);
-    const head = `${runner} on ${device}`;
-    if (runs.length === 0)
-      return [`  ${style.red('✗')} ${head}`, ...lines.map((line) => `      ${style.dim(plain(line))}`)];
-    // Formats that belong to another engine are no news; what else a runner refuses is seen with --json and --plan.
-    return [`  ${style.green('✓')} ${head}: ${runs.join(' ')}`];
+    const elsewhere = new Set(
+      abilities.filter((other) => other.real && other.device === device).flatMap((o) => o.runs),
+    );
+    const missing = refused.filter(
+      ({formats}) => runs.length === 0 || formats.some((format) => !elsewhere.has(format)),
+    );
+    const sign = runs.length === 0 ? style.red('✗') : style.green('✓');
+    return [
+      `  ${sign} ${runner} on ${device}${runs.length === 0 ? '' : `: ${formatWords(runs)}`}`,
+      ...missing.map(({formats, reason}) => `      ${style.dim(plain(`not ${formatWords(formats)}: ${reason}`))}`),
+    ];
   });
+}
+
+/** `fp16 gptq-4bit all gguf`: a family that is whole is named once. */
+function formatWords(formats: readonly Format[]): string {
+  const families = [...new Set(FORMAT_NAMES.map((format) => FORMATS[format].family))];
+  return families
+    .flatMap((family) => {
+      const all = FORMAT_NAMES.filter((format) => FORMATS[format].family === family);
+      const here = all.filter((format) => formats.includes(format));
+      return here.length === all.length && all.length > 1 ? [`all ${family}`] : here;
+    })
+    .join(', ');
 }
 
 function quietLines(caveats: readonly Caveat[], style: Style): string[] {
@@ -93,7 +115,7 @@ function quietLines(caveats: readonly Caveat[], style: Style): string[] {
   return caveats.map(({code, value}) => {
     const {doc, fix} = CAVEATS[code];
     const number = value === undefined ? '' : ` [${value}]`;
-    return `  ${style.yellow('!')} ${code}${plain(number)}: ${doc} ${fix}`;
+    return `  ${style.yellow('!')} ${code}${plain(number)}: ${doc}\n      ${style.dim(fix)}`;
   });
 }
 

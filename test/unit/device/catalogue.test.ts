@@ -70,7 +70,7 @@ describe('a mistake in a catalogue', () => {
       [
         "accepted",
         "CATALOG_INVALID devices.yaml:8: devices.0.tdp_w: Invalid input: expected number, received string",
-        "CATALOG_INVALID devices.yaml:2: devices.0.tdp_w: Invalid input: expected number, received undefined",
+        "CATALOG_INVALID devices.yaml:8: devices.0.tdp_watt: no such key",
         "CATALOG_INVALID devices.yaml:2: devices.0.source: Invalid input: expected string, received undefined",
         "CATALOG_INVALID devices.yaml:13: devices.1.name: t4 appears twice",
         "CATALOG_INVALID devices.yaml:1: Flow map in block collection must be sufficiently indented and end with a } at line 1, column 20:",

@@ -1,0 +1,118 @@
+import {describe, expect, test} from 'vitest';
+import {abilities} from '../../../harness/cli/doctor/abilities.ts';
+import {type Diagnosis, doctorText} from '../../../harness/cli/doctor/doctor-text.ts';
+import {styleFor} from '../../../harness/cli/terminal.ts';
+import {CellSchema} from '../../../harness/contract/cell.ts';
+import type {Runner} from '../../../harness/contract/runner.ts';
+import {loadCatalogue} from '../../../harness/device/catalogue.ts';
+import {readHostFacts} from '../../../harness/device/host-facts.ts';
+import {RaplSampler} from '../../../harness/samplers/rapl.ts';
+import {Ticker} from '../../../harness/samplers/ticker.ts';
+import {FakeHost} from '../../support/fake-host.ts';
+
+const PLAIN = styleFor({isTTY: true}, {NO_COLOR: '1'});
+
+function runner(id: string, reads: (format: string) => string | null, needsWeights = true): Runner {
+  return {
+    id,
+    doc: '',
+    needsWeights,
+    supports(cell) {
+      CellSchema.parse(cell);
+      const reason = reads(cell.format);
+      return reason === null ? {ok: true} : {ok: false, reason};
+    },
+    launch: () => expect.unreachable(),
+  };
+}
+
+const RUNNERS = [
+  runner('gguf-engine', (format) => (format.startsWith('gguf') ? null : `reads GGUF, and ${format} is none`)),
+  runner('torch', (format) =>
+    format.startsWith('gguf') ? 'reads no GGUF' : format === 'gptq-4bit' ? 'no kernel for gptq-4bit here' : null,
+  ),
+  runner('absent', () => 'nothing is installed: run `bench setup`'),
+  runner('pretend', () => null, false),
+];
+
+async function diagnose(name: string, more: Partial<Diagnosis> = {}): Promise<Diagnosis> {
+  const files = FakeHost.load(name);
+  const software = {
+    llamaPrebuiltDir: '/x',
+    llamaNativeDir: null,
+    llamaGpu: [],
+    python: null,
+    pythonReason: 'no Python',
+  } as const;
+  const catalogue = await loadCatalogue('matrices/devices.yaml');
+  const read = await readHostFacts({catalogue, software, files, gpus: [], hostName: 'box'});
+  const host = {...read, node: 'v20.20.2'};
+  const rapl = new RaplSampler({files, ticker: new Ticker()});
+  return {
+    host,
+    memoryBandwidthBytesPerS: 41.2e9,
+    quiet: [{code: 'battery'}, {code: 'governor', value: 'powersave'}],
+    counters: [{id: rapl.id, availability: await rapl.available()}],
+    abilities: abilities(host, RUNNERS),
+    ...more,
+  };
+}
+
+describe('bench doctor', () => {
+  test('says what a machine is, can run, disturbs it and can be counted', async () => {
+    expect(doctorText(await diagnose('ryzen-5800hs-laptop'), PLAIN)).toMatchInlineSnapshot(`
+      "machine
+        host       box
+        system     Ubuntu 24.04.2 LTS, kernel 6.8.0-60-generic, Node 20.20.2
+        virtual    no
+        CPU        AMD Ryzen 7 5800HS with Radeon Graphics
+        cores      8 usable of 8 (16 logical), avx2, L3 16.0 MiB
+        memory     15.4 GiB, 11.4 GiB free
+        bandwidth  41.2 GB/s read, 8 threads; data sheet 51.2 GB/s
+        llama.cpp  prebuilt, no native build (bench setup llama-cpp --native)
+        Python     no Python
+
+      devices
+        ryzen-7-5800hs  AMD Ryzen 7 5800HS, in devices.yaml
+
+      can run
+        ✓ gguf-engine on ryzen-7-5800hs: all gguf
+            not all safetensors, gptq-4bit: reads GGUF, and this format is none
+        ✓ torch on ryzen-7-5800hs: all safetensors
+            not gptq-4bit: no kernel for this format here
+        ✗ absent on ryzen-7-5800hs
+            not all safetensors, gptq-4bit, all gguf: nothing is installed: run \`bench setup\`
+        ✓ pretend on ryzen-7-5800hs: all safetensors, gptq-4bit, all gguf
+
+      quiet
+        ! battery: The host runs on battery.
+            Plug it in.
+        ! governor [powersave]: The CPU frequency governor is not \`performance\`.
+            cpupower frequency-set -g performance.
+
+      counters
+        – rapl  no RAPL counters: virtual machine, container, or a CPU without them
+      "
+    `);
+  });
+
+  test('names the limit of a container, and what was not measured', async () => {
+    const text = doctorText(await diagnose('container-v2', {memoryBandwidthBytesPerS: null, quiet: []}), PLAIN);
+    expect(text).toContain('3.00 GiB free, limited to 4.00 GiB (cgroup)');
+    expect(text).toContain('bandwidth  not measured');
+    expect(text).toContain('✓ nothing else is running');
+  });
+
+  test('gives the command that opens a counter', async () => {
+    const files = FakeHost.load('bare-epyc-rapl').remove('/sys/class/powercap/intel-rapl:0/energy_uj');
+    const availability = await new RaplSampler({files, ticker: new Ticker()}).available();
+    const text = doctorText(await diagnose('bare-epyc-rapl', {counters: [{id: 'rapl', availability}]}), PLAIN);
+    expect(text).toContain('– rapl  RAPL counters are readable for root only; to change it: sudo chmod a+r');
+  });
+
+  test('control characters of a device name do not reach the terminal', async () => {
+    const diagnosis = await diagnose('kvm-zen4');
+    const host = {...diagnosis.host, cpu: {...diagnosis.host.cpu, model: 'evil\u001B]0;title\u0007'}};
+    expect(doctorText({...diagnosis, host}, PLAIN)).toContain('CPU        evil ]0;title \n');
+  });
+});
