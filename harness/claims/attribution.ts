@@ -50,8 +50,8 @@ const BASELINE = {runner: 'transformers', format: 'fp16'} as const;
  * rest     the fastest kernel ÷ 16 bit in the same engine, over `format`: what unpacking costs, or what was gained beside
  *          bytes. It is the quotient of the two shares of memory bandwidth.
  *
- * The four telescope: every figure is a median, so that their product is the total exactly. Intervals are on the log scale,
- * paired by rounds where both cells ran in one run. Prefill and decode are never mixed.
+ * The four telescope: within one run their product is the total exactly, and nearly where cells come from several runs.
+ * Intervals are on the log scale, paired by rounds where both cells ran in one run. Prefill and decode are never mixed.
  */
 export function attribute(cells: readonly MeasuredCell[]): Attribution[] {
   return cells

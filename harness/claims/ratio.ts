@@ -22,8 +22,8 @@ export interface Ratio {
 /**
  * Ratio of a column of two cells, with its interval on the log scale.
  *
- * Two cells of one run were measured in turn, round by round: their rounds are paired, and what moved both alike
- * cancels. Cells of two runs are two samples (Welch). Where requests are not at hand the intervals of the rows are
+ * Two cells of one run were measured in turn, round by round: their rounds are paired (geometric mean of the ratios of
+ * round medians), and what moved both alike cancels. Cells of two runs are two samples: ratio of their medians, Welch. Where requests are not at hand the intervals of the rows are
  * combined. A figure without an interval, such as a peak of memory, gives a bare ratio.
  *
  * @returns null when one of the two has no such figure.
@@ -38,10 +38,23 @@ export function ratioOf(column: ColumnName, cell: MeasuredCell, against: Measure
 }
 
 function ratioOfRequests(speed: Speed, cell: MeasuredCell, against: MeasuredCell): Ratio | null {
-  const [a, b] = [speedByRound(cell, speed), speedByRound(against, speed)];
+  const sameRun = cell.row.run_id === against.row.run_id;
+  return ratioOfRounds(speedByRound(cell, speed), speedByRound(against, speed), sameRun);
+}
+
+/**
+ * Ratio of two medians of positive values by round.
+ *
+ * @param sameRun Rounds of equal number ran one after the other: they are paired where there are two or more.
+ */
+export function ratioOfRounds(
+  a: ReadonlyMap<number, readonly number[]>,
+  b: ReadonlyMap<number, readonly number[]>,
+  sameRun: boolean,
+): Ratio | null {
   const common = [...a.keys()].filter((round) => b.has(round));
-  const paired = cell.row.run_id === against.row.run_id && common.length >= 2;
-  const pick = (rounds: Map<number, number[]>): number[][] =>
+  const paired = sameRun && common.length >= 2;
+  const pick = (rounds: ReadonlyMap<number, readonly number[]>): (readonly number[])[] =>
     paired ? common.map((round) => rounds.get(round) ?? []) : [...rounds.values()];
   const [first, second] = [logMedian(pick(a)), logMedian(pick(b))];
   if (first === null || second === null) return null;
@@ -50,14 +63,11 @@ function ratioOfRequests(speed: Speed, cell: MeasuredCell, against: MeasuredCell
   const rounds = [first.rounds, second.rounds] as const;
   if (paired) {
     const differences = common.map((round) => logOfMedian(a.get(round)) - logOfMedian(b.get(round)));
+    const df = differences.length - 1;
     const between = sampleVariance(differences) / differences.length;
-    return finish(
-      log,
-      halfWidth(between, within, differences.length - 1),
-      differences.length - 1,
-      'paired-rounds',
-      rounds,
-    );
+    // Not the ratio of the two pooled medians: there, a drift that both share would not cancel.
+    const mean = differences.reduce((sum, value) => sum + value, 0) / differences.length;
+    return finish(mean, halfWidth(between, within, df), df, 'paired-rounds', rounds);
   }
   if (first.betweenVariance === null || second.betweenVariance === null) {
     return {ratio: Math.exp(log), low: null, high: null, p: null, how: 'point', rounds};

@@ -1,3 +1,4 @@
+import {ratioOfRounds} from '../../harness/claims/ratio.ts';
 import {hierarchicalBootstrap, type Interval} from '../../harness/derive/bootstrap.ts';
 import {medianInterval, quantileInterval} from '../../harness/derive/median-interval.ts';
 import {normal, type Random, seededRandom} from '../../harness/derive/random.ts';
@@ -69,7 +70,7 @@ export interface Coverage {
   readonly scenario: string;
   readonly rounds: number;
   readonly requests: number;
-  readonly figure: 'median' | 'p90' | 'median, hierarchical bootstrap';
+  readonly figure: 'median' | 'p90' | 'ratio of two runs' | 'ratio within a run' | 'median, hierarchical bootstrap';
   /** Share of the data sets whose 95 % interval holds the true value. */
   readonly coverage: number;
   /** Mean width of the interval, relative to the true value. */
@@ -92,22 +93,49 @@ export function coverageReport({sets = 10_000, seed = 1} = {}): Coverage[] {
     SCENARIOS.flatMap((scenario) => {
       const median = tally(scenario.median);
       const p90 = tally(scenario.p90);
+      const apart = tally(1);
+      const within = tally(1);
       const bootstrap = tally(scenario.median);
       const random = seededRandom(seed);
       for (let set = 0; set < sets; set++) {
         const data = scenario.draw(random, rounds, requests);
         median.add(medianInterval(data));
         p90.add(quantileInterval(data, 0.9));
+        if (rounds > 1) {
+          const other = byRound(scenario.draw(random, rounds, requests));
+          apart.add(boundsOf(ratioOfRounds(byRound(data), other, false)));
+          // The same drift for both, on top of what each varies by itself.
+          const drift = data.map(() => Math.exp(0.1 * normal(random)));
+          const drifting = byRound(data.map((values, round) => values.map((value) => value * (drift[round] ?? 1))));
+          const alike = new Map(
+            [...other].map(([round, values]) => [round, values.map((v) => v * (drift[round] ?? 1))]),
+          );
+          within.add(boundsOf(ratioOfRounds(drifting, alike, true)));
+        }
         if (set % 50 === 0) bootstrap.add(hierarchicalBootstrap(data, {seed: set, resamples: 400}));
       }
       const base = {scenario: scenario.name, rounds, requests};
       return [
         {...base, figure: 'median', ...median.result()},
         {...base, figure: 'p90', ...p90.result()},
+        ...(rounds > 1
+          ? ([
+              {...base, figure: 'ratio of two runs', ...apart.result()},
+              {...base, figure: 'ratio within a run', ...within.result()},
+            ] as const)
+          : []),
         {...base, figure: 'median, hierarchical bootstrap', ...bootstrap.result()},
       ] as const;
     }),
   );
+}
+
+function byRound(data: readonly (readonly number[])[]): Map<number, readonly number[]> {
+  return new Map(data.entries());
+}
+
+function boundsOf(ratio: ReturnType<typeof ratioOfRounds>): Interval | null {
+  return ratio === null || ratio.low === null || ratio.high === null ? null : {low: ratio.low, high: ratio.high};
 }
 
 function tally(truth: number) {
@@ -156,7 +184,9 @@ function goalOf({figure, rounds, scenario, coverage}: Coverage): Pick<Figure, 'g
       met: null,
     };
   }
-  // Ranks are whole numbers: an interval of order statistics can only be chosen to cover at least 95 %.
-  const [low, high] = figure === 'p90' || rounds === 1 ? [0.925, 0.99] : [0.93, 0.97];
+  // Ranks are whole numbers: an interval of order statistics can only be chosen to cover at least 95 %. Welch's degrees
+  // of freedom err to the safe side with few rounds.
+  const high = figure === 'p90' || rounds === 1 ? 0.99 : figure === 'ratio of two runs' ? 0.975 : 0.97;
+  const low = figure === 'p90' || rounds === 1 ? 0.925 : 0.93;
   return {goal: `${100 * low}–${100 * high} %`, met: coverage >= low && coverage <= high};
 }
