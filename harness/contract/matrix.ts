@@ -25,7 +25,11 @@ export const MatrixSettingsSchema = z
       .positive()
       .describe('KV cache positions per sequence. Default: prompt + generated + 1, rounded up to 256'),
     mmap: z.boolean().describe('Map the weights file instead of reading it. Default: true'),
-    flash_attention: z.boolean().describe('Default: false on a CPU, true on a GPU'),
+    flash_attention: z
+      .boolean()
+      .describe(
+        'transformers: sdpa instead of eager attention. Default: true on a GPU and for transformers, else false',
+      ),
     kv_type: z.enum(['f16', 'bf16', 'f32', 'q8_0', 'q4_0']).describe('Type of the KV cache. Default: f16'),
     engine_build: z
       .enum(['prebuilt', 'native'])

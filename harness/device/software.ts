@@ -15,6 +15,8 @@ export interface SoftwareOptions {
   readonly files?: SystemFiles;
   readonly platform?: string;
   readonly architecture?: string;
+  /** `skip` spares the seconds that importing PyTorch takes, where no cell needs it. Default: `look`. */
+  readonly pythonProbe?: 'skip' | 'look' | 'deep';
 }
 
 /** Looks for what can run a model here: engines in node_modules, engines built on this host, Python. */
@@ -25,9 +27,13 @@ export async function findSoftware(
     files = systemFiles(),
     platform = process.platform,
     architecture = process.arch,
+    pythonProbe = 'look',
   }: SoftwareOptions = {},
 ): Promise<SoftwareFacts> {
-  const {python, reason} = await probePython({cacheDir, env});
+  const {python, reason} =
+    pythonProbe === 'skip'
+      ? {python: null, reason: 'not looked for: no cell needs it'}
+      : await probePython({cacheDir, env, deep: pythonProbe === 'deep'});
   const target = `${platform}-${architecture === 'arm' ? 'armv7l' : architecture}`;
   return {
     llamaPrebuiltDir: prebuiltDir(target, target),

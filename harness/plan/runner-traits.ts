@@ -15,6 +15,8 @@ export interface RunnerTraits {
   readonly isaCaps: boolean;
   /** Settings that exist for it; the others keep their default, so that they do not split its cells. */
   readonly settings: readonly SettingName[];
+  /** What the engine itself would choose for flash attention on a CPU; absent: off. On a GPU it is on. */
+  readonly flashAttentionOnCpu?: true;
 }
 
 const LLAMA_SETTINGS = [
@@ -32,7 +34,13 @@ const LLAMA_SETTINGS = [
 const TRAITS: Readonly<Record<string, RunnerTraits>> = {
   'llama-cpp': {families: ['gguf'], isaCaps: true, settings: LLAMA_SETTINGS},
   'node-llama-cpp': {families: ['gguf'], isaCaps: true, settings: LLAMA_SETTINGS},
-  transformers: {families: ['safetensors', 'gptq'], isaCaps: true, settings: ['threads', 'context_tokens', 'loop']},
+  transformers: {
+    families: ['safetensors', 'gptq'],
+    isaCaps: true,
+    settings: ['threads', 'context_tokens', 'mmap', 'flash_attention', 'loop'],
+    // sdpa, the default of transformers; false is its eager attention, which nobody deploys.
+    flashAttentionOnCpu: true,
+  },
   // A server of its own: what it does with threads and layers cannot be set from here.
   'openai-http': {families: ['safetensors', 'gptq', 'gguf'], isaCaps: false, settings: ['context_tokens']},
   simulated: {

@@ -41,7 +41,7 @@ export function resolveSettings(
     ubatchTokens: own.ubatch_tokens ?? 512,
     contextTokens: own.context_tokens ?? Math.ceil(positions / 256) * 256,
     mmap: own.mmap ?? true,
-    flashAttention: own.flash_attention ?? (onGpu && has('flash_attention')),
+    flashAttention: own.flash_attention ?? (has('flash_attention') && (onGpu || traits.flashAttentionOnCpu === true)),
     kvType: own.kv_type ?? 'f16',
     engineBuild: own.engine_build ?? 'prebuilt',
     loop: own.loop ?? 'generate',

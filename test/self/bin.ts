@@ -1,13 +1,22 @@
 import {parseArgs} from 'node:util';
 import {renderTable} from '../../harness/cli/table.ts';
 import {cacheDir} from '../../harness/weights/cache-dir.ts';
+import {coverageSection} from './coverage.ts';
 import {engineLoop, nodeOverhead, samplerCost} from './engine-loop.ts';
 import {making} from './making.ts';
 import type {Figure, Section} from './section.ts';
 import {harnessCost, killing} from './sweep.ts';
 
 /** Every part of the self-benchmark; `npm run bench:self -- NAME…` runs some, `--quick` runs them shorter. */
-const SECTIONS: readonly Section[] = [engineLoop, nodeOverhead, samplerCost, harnessCost, making, killing];
+const SECTIONS: readonly Section[] = [
+  engineLoop,
+  nodeOverhead,
+  samplerCost,
+  harnessCost,
+  making,
+  killing,
+  coverageSection,
+];
 
 const {values, positionals} = parseArgs({
   allowPositionals: true,

@@ -28,7 +28,7 @@ export const engineLoop: Section = {
   name: 'engine-loop',
   doc: 'tokens/s of the llama-cpp runner against llama.cpp’s own loop, same library, paired A B A B',
   async run(context) {
-    const {host} = await readHost({env: process.env});
+    const {host} = await readHost({env: process.env}, {pythonProbe: 'skip'});
     const cores = host.cpu.usableCores;
     const program = await shippedTool('llama-bench', context);
     const large: Shape = {
@@ -150,7 +150,7 @@ export const nodeOverhead: Section = {
   name: 'node-overhead',
   doc: 'time per token of node-llama-cpp’s evaluate against the C API, same model, same threads, paired',
   async run(context) {
-    const {host} = await readHost({env: process.env});
+    const {host} = await readHost({env: process.env}, {pythonProbe: 'skip'});
     const {path} = await ensure(context, 'bench-tiny', 'gguf-f16');
     const figures: Figure[] = [];
     for (const threads of [...new Set([1, host.cpu.usableCores])]) {
@@ -186,7 +186,7 @@ export const samplerCost: Section = {
   name: 'sampler-cost',
   doc: 'decode with every readable sampler at 50 ms against without, 1B, paired',
   async run(context) {
-    const {host} = await readHost({env: process.env});
+    const {host} = await readHost({env: process.env}, {pythonProbe: 'skip'});
     const samplers: Sampler[] = [];
     for (const sampler of allSamplers({host})) if ((await sampler.available()).ok) samplers.push(sampler);
     const {path} = await ensure(context, 'llama-3.2-1b', 'gguf-q4_k_m');

@@ -6,7 +6,7 @@ import type {SelfContext} from './section.ts';
 
 /** A tool of llama.cpp linked to the shipped libraries: both sides of a comparison run the same machine code. */
 export async function shippedTool(tool: ShippedTool, {cacheDir, log}: SelfContext): Promise<string> {
-  const {host} = await readHost({env: process.env});
+  const {host} = await readHost({env: process.env}, {pythonProbe: 'skip'});
   const {llamaPrebuiltDir} = host.software;
   if (llamaPrebuiltDir === null) throw new Error('no prebuilt llama.cpp for this platform');
   log(`${tool} on the shipped libraries`);

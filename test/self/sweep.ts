@@ -41,7 +41,7 @@ export const harnessCost: Section = {
         if (line.includes('"cell_finished"') || line.includes('"phase":"end"')) {
           if (begun !== null)
             loads.push((ticks(child.pid) - begun.ticks) / TICKS_PER_S / ((performance.now() - begun.at) / 1000));
-          if (begun !== null) peaks.push(peakBytes(child.pid));
+          if (begun !== null) peaks.push(residentBytes(child.pid));
           begun = null;
         }
       }
@@ -60,7 +60,7 @@ export const harnessCost: Section = {
           met: median(loads) <= 0.01,
         },
         {
-          what: 'harness peak resident memory (MiB)',
+          what: 'harness resident memory at the end of measuring (MiB)',
           value: spread(
             peaks.map((bytes) => bytes / 1024 ** 2),
             0,
@@ -87,8 +87,8 @@ function ticks(pid: number | undefined): number {
   return Number(fields[11]) + Number(fields[12]);
 }
 
-function peakBytes(pid: number | undefined): number {
-  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+function residentBytes(pid: number | undefined): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
 }
 
 /** kill -9 at random moments, then the same command again, until the sweep is whole. */

@@ -21,7 +21,7 @@ export function registerDoctorCommand(program: Command, context: CommandContext)
     .option('--device <name>', 'treat this machine as NAME')
     .option('--json', 'everything found, as one JSON object')
     .action(async (options: {device?: string; json?: true}) => {
-      const {host} = await readHost(context, options.device);
+      const {host} = await readHost(context, {forcedDevice: options.device, pythonProbe: 'deep'});
       const diagnosis = await diagnose(host, RUNNERS.values(), allSamplers({host}), context.signal);
       context.stdout.write(
         options.json === true

@@ -9,9 +9,11 @@ import type {Manifest} from '../../contract/journal.ts';
 import type {Plan} from '../../contract/plan.ts';
 import type {Sampler} from '../../contract/sampler.ts';
 import {measureReadBandwidth} from '../../device/bandwidth.ts';
+import {readMemory} from '../../device/memory.ts';
 import {checkQuiet} from '../../device/quiet.ts';
 import {acquireHostLock} from '../../exec/host-lock.ts';
 import {runSweep} from '../../exec/sweep.ts';
+import {systemFiles} from '../../linux/system-files.ts';
 import {type LoadedMatrix, loadMatrix} from '../../plan/load-matrix.ts';
 import {makePlan} from '../../plan/plan.ts';
 import {allSamplers} from '../../samplers/catalog.ts';
@@ -72,8 +74,12 @@ export function registerMatrixCommand(program: Command, context: CommandContext)
           `--engine ${options.engine}: this version runs cells on this machine only (local)`,
         );
       }
-      const {host, catalogue} = await readHost(context, options.device);
       const loaded = await loadMatrix(file);
+      const needsPython = loaded.matrix.runners.includes('transformers');
+      const {host, catalogue} = await readHost(context, {
+        forcedDevice: options.device,
+        pythonProbe: needsPython ? 'look' : 'skip',
+      });
       // Relative file: sources are relative to the matrix file, as prompts files are.
       const weights = new LocalWeightsStore({cacheDir: cacheDir(context.env), env: context.env, baseDir: loaded.dir});
       const plan = await makePlan({
@@ -140,6 +146,7 @@ async function measure({context, options, weights, host, loaded, plan}: Measurin
       hostCaveats: caveats,
       deriveRows,
       lock,
+      availableMemoryBytes: async () => readMemory(systemFiles()).availableBytes,
       // Only the memory of the host can be measured without the engine; a GPU's stands in its catalogue entry.
       measureBandwidth: async ({device, threads, signal}) =>
         device.kind === 'cpu' ? measureReadBandwidth({threads, signal}) : null,
@@ -152,7 +159,10 @@ async function measure({context, options, weights, host, loaded, plan}: Measurin
     progress.end();
     const rows = await readResultsCsv(folder.resultsPath);
     if (options.json !== true) context.stdout.write(`${finalText(rows, plan, folder, context)}\n`);
-    context.exit(outcome.failed > 0 ? 1 : 0);
+    if (outcome.continuable) {
+      context.stderr.write('Some weights could not be had this time: the same command continues this run.\n');
+    }
+    context.exit(outcome.failed > 0 || outcome.continuable ? 1 : 0);
   } finally {
     progress.end();
     await lock.release();
@@ -182,16 +192,17 @@ function finalText(rows: readonly ResultRow[], plan: Plan, folder: RunFolder, co
 
 const options = (folder: RunFolder): string => join(folder.path, '..');
 
-interface ManifestInput {
+export interface ManifestInput {
   readonly folder: RunFolder;
-  readonly loaded: LoadedMatrix;
+  readonly loaded: Pick<LoadedMatrix, 'text'>;
   readonly plan: Plan;
   readonly host: HostFacts;
   readonly caveats: readonly Caveat[];
   readonly samplers: readonly Sampler[];
 }
 
-async function newManifest({folder, loaded, plan, host, caveats, samplers}: ManifestInput): Promise<Manifest> {
+/** What is run, by what, on what: the manifest of a run that begins now. */
+export async function newManifest({folder, loaded, plan, host, caveats, samplers}: ManifestInput): Promise<Manifest> {
   const [gpu] = host.gpus;
   const known: Caveat[] = [...caveats];
   if (host.virtualization !== null) known.push({code: 'virtual', value: host.virtualization.replace(/[\s;]/g, '-')});

@@ -28,7 +28,7 @@ export function registerSetupLlamaCppCommand(program: Command, context: CommandC
       if (options.native !== true) {
         throw new BenchError('USAGE', 'setup llama-cpp: give --native (the prebuilt llama.cpp needs no setup)');
       }
-      const {host} = await readHost(context);
+      const {host} = await readHost(context, {pythonProbe: 'skip'});
       const {folder, reused} = await buildNative({
         packageDir: nodeLlamaCppDir(),
         targetDir: path.join(cacheDir(context.env), 'llama-cpp'),
