@@ -131,6 +131,9 @@ export const ManifestSchema = z.object({
     node: z.string(),
     virtualization: z.string().nullable(),
     cpuModel: z.string(),
+    /** Maker and model, and memory modules, as the firmware says; null or absent where it does not. */
+    machine: z.string().nullable().optional(),
+    memoryModules: z.string().nullable().optional(),
     cores: z.int(),
     isa: z.string(),
     ramBytes: z.number(),

@@ -9,6 +9,7 @@ import type {Manifest} from '../../contract/journal.ts';
 import type {Plan} from '../../contract/plan.ts';
 import type {Sampler} from '../../contract/sampler.ts';
 import {measureReadBandwidth} from '../../device/bandwidth.ts';
+import {readInventory} from '../../device/inventory.ts';
 import {readMemory} from '../../device/memory.ts';
 import {checkQuiet} from '../../device/quiet.ts';
 import {acquireHostLock} from '../../exec/host-lock.ts';
@@ -204,6 +205,7 @@ export interface ManifestInput {
 /** What is run, by what, on what: the manifest of a run that begins now. */
 export async function newManifest({folder, loaded, plan, host, caveats, samplers}: ManifestInput): Promise<Manifest> {
   const [gpu] = host.gpus;
+  const {machine, memoryModules} = await readInventory();
   const known: Caveat[] = [...caveats];
   if (host.virtualization !== null) known.push({code: 'virtual', value: host.virtualization.replace(/[\s;]/g, '-')});
   return {
@@ -225,6 +227,8 @@ export async function newManifest({folder, loaded, plan, host, caveats, samplers
       node: host.node,
       virtualization: host.virtualization,
       cpuModel: host.cpu.model,
+      machine,
+      memoryModules,
       cores: host.cpu.usableCores,
       isa: host.cpu.isa,
       ramBytes: host.memory.totalBytes,
