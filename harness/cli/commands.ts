@@ -1,6 +1,10 @@
 import type {Command} from 'commander';
+import {registerCellCommand} from './commands/cell.ts';
+import {registerClaimsCommand} from './commands/claims.ts';
+import {registerCompareCommand} from './commands/compare.ts';
 import {registerDoctorCommand} from './commands/doctor.ts';
 import {registerMatrixCommand} from './commands/matrix.ts';
+import {registerMergeCommand} from './commands/merge.ts';
 import {registerSetupLlamaCppCommand} from './commands/setup-llama-cpp.ts';
 import {registerSetupPythonCommand} from './commands/setup-python.ts';
 import {registerWeightsCommand} from './commands/weights.ts';
@@ -12,5 +16,9 @@ export function registerCommands(program: Command, context: CommandContext): voi
   registerDoctorCommand(program, context);
   registerWeightsCommand(program, context);
   registerSetupPythonCommand(program, context);
+  registerMergeCommand(program, context);
+  registerCellCommand(program, context);
   registerSetupLlamaCppCommand(program, context);
+  registerClaimsCommand(program, context);
+  registerCompareCommand(program, context);
 }

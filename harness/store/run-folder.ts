@@ -88,6 +88,28 @@ export class RunFolder {
     }
   }
 
+  /**
+   * The folder of a run whose name is given: made, or the one that is there, so that merging again replaces it.
+   *
+   * @throws {BenchError} `FILE_UNREADABLE`, `DISK_FULL`.
+   */
+  static async make(outDir: string, name: string): Promise<RunFolder> {
+    const root = resolve(outDir);
+    try {
+      await makeFolder(root);
+      await writeGitignore(root);
+      await makeFolder(join(root, name));
+    } catch (error) {
+      throw diskError(error, 'create a run folder in', root);
+    }
+    return new RunFolder(join(root, name));
+  }
+
+  /** A folder that its caller has just made for one attempt of a cell; its name is the run id. */
+  static at(path: string): RunFolder {
+    return new RunFolder(resolve(path));
+  }
+
   /** @throws {BenchError} `RESULTS_INVALID` when there is no such folder, or it is no run. */
   static async open(path: string): Promise<RunFolder> {
     const root = resolve(path);
