@@ -32,13 +32,13 @@ const SHORT: Energy = {energyJ: null, source: null, caveats: [{code: 'short-for-
  * No figure, but the caveat `short-for-energy`, for a window that is too short for the sensor, has a pause of more
  * than 3 s, or is covered by samples for less than three quarters.
  *
- * @param powerSource Who read `gpu_power_w`; the series does not tell.
+ * @param deviceKind What the cell ran on: the energy of a CPU says nothing of a cell on a GPU.
  */
 export function energyOf(
   series: readonly Series[],
   fromMs: number,
   toMs: number,
-  {powerSource = 'nvidia-smi-power'}: {readonly powerSource?: 'nvml-power' | 'nvidia-smi-power'} = {},
+  deviceKind: 'cpu' | 'cuda' = 'cpu',
 ): Energy {
   const fromS = fromMs / 1000;
   const toS = toMs / 1000;
@@ -58,9 +58,10 @@ export function energyOf(
         Math.abs(ratio - 1) > ENERGY_AGREEMENT ? [{code: 'energy-disagrees', value: ratio.toFixed(2)}] : [];
       return {energyJ: counted, source: 'nvml-counter', caveats};
     }
-    return integrated === null ? SHORT : {energyJ: integrated, source: powerSource, caveats: []};
+    const source = power?.source === 'nvml' ? 'nvml-power' : 'nvidia-smi-power';
+    return integrated === null ? SHORT : {energyJ: integrated, source, caveats: []};
   }
-  if (rapl === undefined) return NONE;
+  if (rapl === undefined || deviceKind === 'cuda') return NONE;
   if (toS - fromS < RAPL_ENERGY_MIN_S) return SHORT;
   const counted = counterEnergy(rapl, fromS, toS);
   return counted === null ? SHORT : {energyJ: counted, source: 'rapl-package', caveats: []};

@@ -7,6 +7,8 @@ import {roundsDiffer} from './rounds.ts';
 import {meanOf, missedRatio, peak, statsOf} from './telemetry.ts';
 import {
   CANARY_DRIFT,
+  CLOCK_MIN_BUSY,
+  CLOCK_MIN_SAMPLES,
   CLOCK_SPREAD,
   FOREIGN_CORES,
   MIN_REQUESTS_P90,
@@ -103,9 +105,11 @@ function telemetryCaveats(ok: readonly Round[]): Caveat[] {
   const missed = missedRatio(ok, PEAK_CHANNELS, ['load', 'warmup', 'measure']) ?? 0;
   const spread = Math.max(
     0,
-    ...statsOf(ok, 'gpu_sm_clock_hz', ['measure']).map(({min, max, median: middle}) =>
-      min === null || max === null || middle === null || middle <= 0 ? 0 : (max - min) / middle,
-    ),
+    ...statsOf(ok, 'gpu_sm_clock_busy_hz', ['measure'])
+      .filter(({n, gaps}) => n >= CLOCK_MIN_SAMPLES && n / (n + gaps) >= CLOCK_MIN_BUSY)
+      .map(({min, max, median: middle}) =>
+        min === null || max === null || middle === null || middle <= 0 ? 0 : (max - min) / middle,
+      ),
   );
   return [
     ...when(mean('cpu_foreign_cores') > FOREIGN_CORES, 'foreign-cpu', mean('cpu_foreign_cores').toFixed(2)),

@@ -53,6 +53,10 @@ export const THROTTLED_RATIO = 0.05;
 /** Spread of the clock while busy, (max − min) ÷ median (mudler/vllm.cpp #2005). */
 export const CLOCK_SPREAD = 0.05;
 
+/** … told only from this many busy samples of a round, and where the card was busy for half of them (the same source). */
+export const CLOCK_MIN_SAMPLES = 30;
+export const CLOCK_MIN_BUSY = 0.5;
+
 /** Energy from power: longest pause between two samples, seconds (InferenceX aggregate_power.py). */
 export const POWER_MAX_GAP_S = 3;
 

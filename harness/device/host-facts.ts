@@ -2,7 +2,7 @@ import os from 'node:os';
 import type {DeviceEntry, GpuFacts, HostFacts, SoftwareFacts} from '../contract/device.ts';
 import {type SystemFiles, systemFiles} from '../linux/system-files.ts';
 import {nodeCpus, readCpu} from './cpu.ts';
-import {readGpus} from './gpus.ts';
+import {readGpuReport} from './gpus.ts';
 import {identifyDevices} from './identity.ts';
 import {readMemory} from './memory.ts';
 import {slug} from './slug.ts';
@@ -36,7 +36,7 @@ export async function readHostFacts({
   const node = nodeCpus();
   const cpu = readCpu(files, node);
   const virtualization = readVirtualization(files, cpu.hypervisor);
-  const found = gpus ?? (await readGpus());
+  const {gpus: found, problem} = gpus === undefined ? await readGpuReport({files}) : {gpus, problem: null};
   return {
     // A short name: it becomes a part of folder and file names.
     host: slug(hostName.split('.')[0] ?? '')
@@ -49,6 +49,7 @@ export async function readHostFacts({
     cpu: cpu.facts,
     memory: readMemory(files),
     gpus: found,
+    gpuProblem: problem,
     devices: identifyDevices({cpu, virtualization, gpus: found, catalogue, forcedDevice}),
     software,
   };

@@ -20,6 +20,8 @@ import {runWorker} from './worker-process.ts';
 
 /** Readings before the worker has its order: what the machine uses without the model. */
 const BASELINE_MS = 120;
+/** nvidia-smi reads ten times a second at most. */
+const GPU_BASELINE_MS = 300;
 
 export interface RoundInput {
   readonly cell: Cell;
@@ -91,7 +93,8 @@ export async function runRound(input: RoundInput, context: RoundContext): Promis
         const {samplePeriodMs: periodMs, gpuIndex} = input;
         recorders.push(await SampleRecorder.start(context.samplers, {pid: worker.pid, periodMs, nowMs, gpuIndex}));
         context.onPhase('baseline');
-        await delay(Math.max(BASELINE_MS, 2 * periodMs), undefined, {signal: context.signal}).catch(() => undefined);
+        const baselineMs = gpuIndex === null ? BASELINE_MS : GPU_BASELINE_MS;
+        await delay(Math.max(baselineMs, 2 * periodMs), undefined, {signal: context.signal}).catch(() => undefined);
         phase('load');
       },
       emit(event) {
@@ -113,7 +116,7 @@ export async function runRound(input: RoundInput, context: RoundContext): Promis
 
   const error = failures.length === 0 ? null : cellError(failures[0]);
   const edges = recorder?.edges ?? [];
-  const energy = measuredEnergy(series, edges);
+  const energy = measuredEnergy(series, edges, cell.deviceKind);
   await context.keepTelemetry(series);
   const status = error === null ? 'ok' : roundStatus(error.code);
   const reason = error === null ? '' : oneLine(`${error.code}: ${error.message}`);
@@ -179,11 +182,12 @@ function workOrder({cell, round, weightsPath, matrixDir}: RoundInput): WorkOrder
 function measuredEnergy(
   series: readonly Series[],
   edges: SampleRecorder['edges'],
+  deviceKind: Cell['deviceKind'],
 ): {readonly energyJ: number | null; readonly source: string | null; readonly caveats: readonly Caveat[]} {
   const from = edges.find(({phase}) => phase === 'measure')?.tMs;
   const to = edges.find(({phase}) => phase === 'end')?.tMs;
   if (from === undefined || to === undefined) return {energyJ: null, source: null, caveats: []};
-  return energyOf(series, from, to);
+  return energyOf(series, from, to, deviceKind);
 }
 
 /** What failed the cell. What failed the harness (interruption, full disk, a bug) is thrown on. */

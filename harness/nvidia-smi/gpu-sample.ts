@@ -9,6 +9,8 @@ export const SAMPLE_FIELDS = {
   uuid: ['uuid', 'gpu_uuid'],
   memoryUsedBytes: ['memory.used'],
   powerW: ['power.draw.instant', 'power.draw'],
+  /** The older field, for cards that leave the newer one empty. */
+  powerDrawW: ['power.draw'],
   smClockHz: ['clocks.current.sm', 'clocks.sm'],
   memoryClockHz: ['clocks.current.memory', 'clocks.mem'],
   temperatureC: ['temperature.gpu'],
@@ -67,6 +69,18 @@ export function readMask(value: SmiValue | undefined): Read<bigint> {
   if (value.kind === 'none') return {value: null, reason: value.reason};
   const mask = value.kind === 'text' ? parseHex(value.text) : null;
   return mask === null ? {value: null, reason: 'unreadable'} : {value: mask, reason: null};
+}
+
+/** Milliseconds between two {@link readTimestamp} of one host; null when one of them is none. A change of the clock is in it. */
+export function timestampDifferenceMs(from: string | null, to: string | null): number | null {
+  const at = (text: string | null): number => {
+    const parts = text === null ? null : /^(\d+)\/(\d+)\/(\d+) (\d+):(\d+):(\d+)\.(\d+)$/.exec(text);
+    if (parts === null) return Number.NaN;
+    const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, ms = 0] = parts.slice(1).map(Number);
+    return Date.UTC(year, month - 1, day, hour, minute, second, ms);
+  };
+  const difference = at(to) - at(from);
+  return Number.isNaN(difference) ? null : difference;
 }
 
 /** `2026/07/03 22:10:46.109`, the local time of the host, as nvidia-smi prints it; null when it is none. */
@@ -133,6 +147,7 @@ export function gpuSample(row: ReadonlyMap<string, SmiValue>, names: ReadonlyMap
     const name = names.get(key);
     return name === undefined ? undefined : row.get(name);
   };
+  const power = readNumber(cell('powerW'), 'W');
   const keep = <T>(key: SampleKey, {value, reason}: Read<T>): T | null => {
     if (reason !== null) missing[key] = reason;
     return value;
@@ -142,7 +157,10 @@ export function gpuSample(row: ReadonlyMap<string, SmiValue>, names: ReadonlyMap
     index: keep('index', readNumber(cell('index'), null)),
     uuid: keep('uuid', readText(cell('uuid'))),
     memoryUsedBytes: keep('memoryUsedBytes', readNumber(cell('memoryUsedBytes'), 'bytes')),
-    powerW: keep('powerW', readNumber(cell('powerW'), 'W')),
+    powerW: keep(
+      'powerW',
+      power.value === null && names.has('powerDrawW') ? readNumber(cell('powerDrawW'), 'W') : power,
+    ),
     smClockHz: keep('smClockHz', readNumber(cell('smClockHz'), 'Hz')),
     memoryClockHz: keep('memoryClockHz', readNumber(cell('memoryClockHz'), 'Hz')),
     temperatureC: keep('temperatureC', readNumber(cell('temperatureC'), null)),

@@ -292,7 +292,7 @@ describe('resultRow', () => {
       buildStat('ram_swap_bytes', {max: 4096}),
       buildStat('ram_pss_bytes', {n: 80, gaps: 20}),
       buildStat('gpu_throttled_ratio', {mean: 0.5}),
-      buildStat('gpu_sm_clock_hz', {min: 1e9, max: 1.5e9, median: 1.25e9}),
+      buildStat('gpu_sm_clock_busy_hz', {min: 1e9, max: 1.5e9, median: 1.25e9}),
     ];
     const slow = [1, 1.1, 1.3].flatMap((factor, round) => buildRound(cell.id, round, tenRequests(factor), {stats}));
     const caveats = rowOf([planned(cell), ...slow]).caveats?.split(' ');
