@@ -50,7 +50,6 @@ export const CellLimitsSchema = z.strictObject({
   /** No event for this long means the worker hangs. */
   idleSeconds: z.number().positive(),
 });
-export type CellLimits = z.infer<typeof CellLimitsSchema>;
 
 /** The runner: one of ours by name, or a user's own worker program. */
 export const RunnerRefSchema = z.strictObject({

@@ -45,7 +45,8 @@ export interface RoundContext {
   append(record: JournalRecord): void;
   keepTelemetry(series: readonly Series[]): Promise<void>;
   onPhase(phase: CellPhase): void;
-  onRequest(event: RequestEvent): void;
+  /** With the process that answered it. */
+  onRequest(event: RequestEvent, pid: number): void;
   /** Wall clock, for information. */
   now(): Date;
 }
@@ -82,6 +83,7 @@ export async function runRound(input: RoundInput, context: RoundContext): Promis
     context.onPhase(name);
   };
   const failures: unknown[] = [];
+  let pid = 0;
   try {
     const order = workOrder(input);
     await runWorker(input.launch, order, {
@@ -89,6 +91,7 @@ export async function runRound(input: RoundInput, context: RoundContext): Promis
       logPath: context.logPath,
       logTitle: `round ${round}${canary ? ' (canary)' : ''}, attempt ${attempt}, ${at()}`,
       async prepare(worker) {
+        pid = worker.pid;
         await context.lock?.noteWorker(worker);
         const {samplePeriodMs: periodMs, gpuIndex} = input;
         recorders.push(await SampleRecorder.start(context.samplers, {pid: worker.pid, periodMs, nowMs, gpuIndex}));
@@ -103,7 +106,7 @@ export async function runRound(input: RoundInput, context: RoundContext): Promis
         tally.take(event);
         if (event.type === 'phase') phase(event.name);
         if (event.type === 'done') phase('end');
-        if (event.type === 'request') context.onRequest(event);
+        if (event.type === 'request') context.onRequest(event, pid);
       },
     });
   } catch (error) {

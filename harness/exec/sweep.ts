@@ -10,6 +10,8 @@ import type {Sampler} from '../contract/sampler.ts';
 import type {SweepEvent} from '../contract/sweep-event.ts';
 import {formatBytes} from '../contract/units.ts';
 import type {WeightsStore} from '../contract/weights.ts';
+import {parseProcessMemory} from '../linux/proc-status.ts';
+import {systemFiles} from '../linux/system-files.ts';
 import {roundOrder} from '../plan/order.ts';
 import {Journal, journalRecords} from '../store/journal.ts';
 import {writeManifest} from '../store/manifest.ts';
@@ -106,6 +108,7 @@ class Sweep {
   readonly #runnable: readonly PlannedCell[];
   readonly #timeLeft: TimeLeft;
   readonly #now: () => Date;
+  readonly #files = systemFiles();
   #manifest: Manifest;
 
   constructor(input: SweepInput, state: SweepState, journal: Journal) {
@@ -261,13 +264,14 @@ class Sweep {
           append: (record) => this.#append(record),
           keepTelemetry: (series) => writeTelemetry(folder.telemetryPath, {cellId: cell.id, round: how.round, series}),
           onPhase: (phase) => this.#tell({type: 'cell_phase', cell, phase}),
-          onRequest: (event) => {
+          onRequest: (event, pid) => {
             requests++;
             if (performance.now() - toldMs < PROGRESS_EVERY_MS) return;
             toldMs = performance.now();
             const decodeTokensPerS = decodeRate(event);
             const secondsLeft = this.#secondsLeft();
-            this.#tell({type: 'cell_progress', cell, requests, decodeTokensPerS, ramBytes: null, secondsLeft});
+            const ramBytes = parseProcessMemory(this.#files.text(`/proc/${pid}/status`) ?? '')?.rssBytes ?? null;
+            this.#tell({type: 'cell_progress', cell, requests, decodeTokensPerS, ramBytes, secondsLeft});
           },
           now: this.#now,
         },
