@@ -1,4 +1,5 @@
 import type {Command} from 'commander';
+import {registerCancelCommand} from './commands/cancel.ts';
 import {registerCellCommand} from './commands/cell.ts';
 import {registerClaimsCommand} from './commands/claims.ts';
 import {registerCompareCommand} from './commands/compare.ts';
@@ -7,6 +8,7 @@ import {registerMatrixCommand} from './commands/matrix.ts';
 import {registerMergeCommand} from './commands/merge.ts';
 import {registerSetupLlamaCppCommand} from './commands/setup-llama-cpp.ts';
 import {registerSetupPythonCommand} from './commands/setup-python.ts';
+import {registerStatusCommand} from './commands/status.ts';
 import {registerWeightsCommand} from './commands/weights.ts';
 import type {CommandContext} from './context.ts';
 
@@ -18,6 +20,8 @@ export function registerCommands(program: Command, context: CommandContext): voi
   registerSetupPythonCommand(program, context);
   registerMergeCommand(program, context);
   registerCellCommand(program, context);
+  registerStatusCommand(program, context);
+  registerCancelCommand(program, context);
   registerSetupLlamaCppCommand(program, context);
   registerClaimsCommand(program, context);
   registerCompareCommand(program, context);

@@ -16,6 +16,8 @@ export const SubmittedJobSchema = z.object({
   kind: z.enum(['cells', 'merge']),
   device: z.string().nullable(),
   tasks: z.int().nonnegative(),
+  /** Task number of the array's place 0. */
+  offset: z.int().nonnegative(),
 });
 export type SubmittedJob = z.infer<typeof SubmittedJobSchema>;
 
@@ -43,6 +45,9 @@ export class PlanFolder {
   get jobsPath(): string {
     return join(this.path, 'jobs.json');
   }
+  get attemptsPath(): string {
+    return join(this.path, 'attempts');
+  }
   get logsPath(): string {
     return join(this.path, 'logs');
   }
@@ -56,7 +61,7 @@ export class PlanFolder {
     try {
       await makeFolder(this.path);
       await makeFolder(this.logsPath);
-      await makeFolder(join(this.path, 'attempts'));
+      await makeFolder(this.attemptsPath);
     } catch (error) {
       throw diskError(error, 'create', this.path);
     }

@@ -1,7 +1,18 @@
 import {createHash} from 'node:crypto';
-import {closeSync, fstatSync, fsyncSync, linkSync, openSync, readSync, unlinkSync, writeSync} from 'node:fs';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import {readdir, readFile, stat} from 'node:fs/promises';
-import {dirname, join} from 'node:path';
+import {basename, dirname, join} from 'node:path';
 import {
   type Attempt,
   AttemptEndSchema,
@@ -47,7 +58,7 @@ export async function sealAttempt(folder: string, head: AttemptHead, journalPath
     sealed.end();
     closeSync(file);
     file = null;
-    linkSync(temporary, path);
+    nameOnce(temporary, path);
     await syncFolder(folder);
     return path;
   } catch (error) {
@@ -61,6 +72,18 @@ export async function sealAttempt(folder: string, head: AttemptHead, journalPath
     }
   }
 }
+
+/** A link never replaces a file. Where there are none (mounted buckets), a copy that must be new; the trailer tells its tears. */
+function nameOnce(temporary: string, path: string): void {
+  try {
+    linkSync(temporary, path);
+  } catch (error) {
+    if (!NO_LINKS.has(systemCode(error))) throw error;
+    copyFileSync(temporary, path, constants.COPYFILE_EXCL);
+  }
+}
+
+const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 class LineFile {
   readonly #file: number;
@@ -148,32 +171,40 @@ export interface AttemptPaths {
  * @throws {BenchError} `FILE_UNREADABLE` for a path that is not there.
  */
 export async function findAttempts(paths: readonly string[]): Promise<AttemptPaths> {
-  const sealed = new Set<string>();
-  const partial = new Set<string>();
-  const walk = async (folder: string): Promise<void> => {
-    const entries = await readdir(folder, {withFileTypes: true});
-    for (const entry of entries) {
-      const path = join(folder, entry.name);
-      if (entry.isDirectory()) {
-        if (entry.name.endsWith('.partial')) partial.add(path);
-        else await walk(path);
-      } else if (entry.isFile() && isAttemptName(entry.name)) {
-        sealed.add(path);
-      } else if (entry.isFile() && /^\..*\.tmp$/.test(entry.name) && dirname(folder).endsWith('attempts')) {
-        partial.add(path);
-      }
-    }
-  };
+  const found: Found = {sealed: new Set(), partial: new Set()};
   for (const path of paths) {
     try {
-      if ((await stat(path)).isDirectory()) await walk(path);
-      else sealed.add(path);
+      if ((await stat(path)).isDirectory()) await search(path, found);
+      else found.sealed.add(path);
     } catch (error) {
       throw diskError(error, 'read', path);
     }
   }
-  return {sealed: [...sealed].sort(), partial: [...partial].sort()};
+  return {sealed: [...found.sealed].sort(), partial: [...found.partial].sort()};
 }
+
+interface Found {
+  readonly sealed: Set<string>;
+  readonly partial: Set<string>;
+}
+
+async function search(folder: string, found: Found): Promise<void> {
+  for (const entry of await readdir(folder, {withFileTypes: true})) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      if (entry.name.endsWith('.partial')) found.partial.add(path);
+      else await search(path, found);
+    } else if (entry.isFile() && isAttemptName(entry.name)) {
+      found.sealed.add(path);
+    } else if (entry.isFile() && isTorn(entry.name, folder)) {
+      found.partial.add(path);
+    }
+  }
+}
+
+/** A file that was being sealed when its host died. */
+const isTorn = (name: string, folder: string): boolean =>
+  name.startsWith('.') && name.endsWith('.tmp') && basename(dirname(folder)) === 'attempts';
 
 /** A journal of a run folder is no attempt: it has no trailer and is not to be named as cut off. */
 const isAttemptName = (name: string): boolean => name.endsWith('.jsonl') && name !== 'journal.jsonl';

@@ -1,0 +1,165 @@
+import {mkdir, writeFile} from 'node:fs/promises';
+import {join, resolve} from 'node:path';
+import {BenchError} from '../contract/errors.ts';
+import type {Plan} from '../contract/plan.ts';
+import {formatSeconds} from '../contract/units.ts';
+import {type Call, callProgram} from '../engines/call.ts';
+import {loadEngines} from '../engines/load-engines.ts';
+import {PlanFolder, type SubmittedJob} from '../engines/plan-folder.ts';
+import {skyPilotJobs} from '../engines/skypilot.ts';
+import {Slurm} from '../engines/slurm.ts';
+import {slurmJobs, slurmMergeJob} from '../engines/slurm-jobs.ts';
+import {isLive} from '../engines/slurm-state.ts';
+import {deviceTotals} from '../engines/totals.ts';
+import {hasSealedAttempt} from '../store/attempt-file.ts';
+import {diskError} from '../store/disk-error.ts';
+import type {CommandContext} from './context.ts';
+import {PACKAGE_ROOT} from './package-root.ts';
+import type {HourlyPrice} from './rental-prices.ts';
+import {renderTable} from './table.ts';
+import {plain} from './terminal.ts';
+
+export const ENGINES = ['local', 'slurm', 'skypilot'] as const;
+
+export interface SubmitInput {
+  readonly engine: string;
+  readonly plan: Plan;
+  readonly matrixText: string;
+  readonly enginesFile: string;
+  readonly out: string;
+  readonly context: CommandContext;
+  /** By device. */
+  readonly prices: ReadonlyMap<string, HourlyPrice>;
+  readonly call?: Call;
+}
+
+/** `bench matrix FILE --engine NAME`: what it will cost, then the jobs. */
+export async function submit(input: SubmitInput): Promise<void> {
+  const {engine, plan, context} = input;
+  const engines = await loadEngines(input.enginesFile);
+  const folder = new PlanFolder(join(input.out, 'plans', `${plan.matrix}--${plan.planId}`));
+  context.stderr.write(`${totalsText(plan, input.prices)}\n`);
+  if (engine === 'slurm') {
+    if (engines.slurm === undefined) throw missing(input.enginesFile, 'slurm');
+    await submitSlurm({...input, folder, site: engines.slurm});
+    return;
+  }
+  if (engine === 'skypilot') {
+    if (engines.skypilot === undefined) throw missing(input.enginesFile, 'skypilot');
+    await writeSkyPilot({...input, folder, site: engines.skypilot});
+    return;
+  }
+  throw new BenchError('USAGE', `--engine ${engine}: choose ${ENGINES.join(', ')}`);
+}
+
+const missing = (file: string, engine: string) =>
+  new BenchError('ENGINES_INVALID', `${file} has no entry ${engine}, which --engine ${engine} needs`);
+
+type Site<Name extends 'slurm' | 'skypilot'> = NonNullable<Awaited<ReturnType<typeof loadEngines>>[Name]>;
+
+async function submitSlurm(input: SubmitInput & {folder: PlanFolder; site: Site<'slurm'>}): Promise<void> {
+  const {plan, folder, site, context, matrixText} = input;
+  const slurm = new Slurm(input.call ?? callProgram);
+  const command = site.command ?? ownCommand();
+  const known = (await folder.jobs())?.jobs ?? [];
+  const finished = new Set<string>();
+  for (const {cell} of plan.cells) if (await hasSealedAttempt(folder.path, cell.id)) finished.add(cell.id);
+  const jobs = slurmJobs({
+    plan,
+    folder: folder.path,
+    site,
+    command,
+    finished,
+    live: known.length === 0 ? new Set<string>() : await liveTasks(slurm, known),
+  });
+  const arrays = jobs.map((job) => ({job, what: `${job.tasks.length} tasks for ${job.device}`}));
+  // All are asked about before any is submitted: half a matrix helps nobody.
+  for (const {job, what} of arrays) await slurm.check(job, what);
+  await folder.prepare(plan, matrixText);
+  const submitted: SubmittedJob[] = [...known];
+  const keep = async (job: SubmittedJob) => {
+    submitted.push(job);
+    await folder.writeJobs({engine: 'slurm', planId: plan.planId, jobs: submitted});
+  };
+  for (const {job, what} of arrays) {
+    const id = await slurm.submit(job);
+    await keep({id, kind: 'cells', device: job.device, tasks: job.tasks.length, offset: job.offset});
+    context.stdout.write(`${plain(`job ${id}: ${what}`)}\n`);
+  }
+  if (arrays.length === 0) {
+    context.stdout.write(
+      `nothing to submit: ${finished.size} cells are finished, the rest is queued; see: bench status ${folder.path}\n`,
+    );
+    return;
+  }
+  const out = resolve(input.out);
+  const after = submitted.filter(({kind}) => kind === 'cells').map(({id}) => id);
+  const id = await slurm.submit(slurmMergeJob({plan, folder: folder.path, out, site, command, after}));
+  await keep({id, kind: 'merge', device: null, tasks: 1, offset: 0});
+  context.stdout.write(`job ${id}: merge into ${out}\nbench status ${folder.path}\nbench cancel ${folder.path}\n`);
+}
+
+async function liveTasks(slurm: Slurm, known: readonly SubmittedJob[]): Promise<Set<string>> {
+  const byId = new Map(known.map((job) => [job.id, job]));
+  const tasks = await slurm.tasks([...byId.keys()]);
+  return new Set(
+    tasks.filter(isLive).flatMap(({arrayId, places}) => {
+      const job = byId.get(arrayId);
+      return job === undefined ? [] : places.map((place) => `${job.device} ${place + job.offset}`);
+    }),
+  );
+}
+
+/** bench as it was called here, for hosts that see the same folders. */
+function ownCommand(): string[] {
+  return [process.execPath, ...process.execArgv, process.argv[1] ?? ''];
+}
+
+async function writeSkyPilot({
+  plan,
+  folder,
+  site,
+  context,
+  matrixText,
+}: SubmitInput & {folder: PlanFolder; site: Site<'skypilot'>}): Promise<void> {
+  const jobs = skyPilotJobs({plan, folder: folder.path, workdir: PACKAGE_ROOT, site});
+  await folder.prepare(plan, matrixText);
+  const place = join(folder.path, 'skypilot');
+  try {
+    await mkdir(place, {recursive: true});
+    for (const {device, yaml} of jobs) await writeFile(join(place, `${device}.yaml`), yaml);
+  } catch (error) {
+    throw diskError(error, 'write', place);
+  }
+  for (const {commands} of jobs) context.stdout.write(`${commands.join('\n')}\n`);
+  const fetch =
+    site.bucket === undefined ? '' : ` The attempts are in ${site.bucket}/${plan.planId}: fetch them first.`;
+  context.stdout.write(`bench merge ${folder.path} --out RESULTS\n`);
+  context.stderr.write(
+    `Nothing was launched: these tasks are checked against SkyPilot's schema, but no run on a real cloud was made with them by the makers of bench. Read one, then give the commands above.${fetch}\n`,
+  );
+}
+
+/** Hours and money per device, at most: every cell with its whole budget, weights made beforehand. */
+export function totalsText(plan: Plan, prices: ReadonlyMap<string, HourlyPrice>): string {
+  const cost = (device: string, hours: number): string => {
+    const price = prices.get(device);
+    if (price === undefined) return '';
+    const [low, high] = [price.lowUsd * hours, price.highUsd * hours].map((usd) => usd.toFixed(2));
+    return low === high ? `${low}` : `${low}–${high}`;
+  };
+  return renderTable(
+    [
+      {title: 'device', align: 'left'},
+      {title: 'cells', align: 'right'},
+      {title: 'time ≤', align: 'right'},
+      {title: 'USD ≤ (cheapest–dearest offer of prices.yaml)', align: 'right'},
+    ],
+    deviceTotals(plan).map(({device, cells, hours}) => [
+      device,
+      String(cells),
+      formatSeconds(hours * 3600),
+      cost(device, hours),
+    ]),
+  );
+}

@@ -1,0 +1,95 @@
+import type {Plan} from '../contract/plan.ts';
+import {isLive, type SickNode, type SlurmTask, troubleOf} from './slurm-state.ts';
+import {taskDevices} from './tasks.ts';
+
+export interface DeviceProgress {
+  readonly device: string;
+  readonly cells: number;
+  /** With a whole attempt. */
+  readonly finished: number;
+  /** Attempts that were begun and not ended: under way, or dead. */
+  readonly partial: number;
+  /** Tasks; null when the engine was not asked or has forgotten. */
+  readonly running: number | null;
+  readonly pending: number | null;
+}
+
+export interface PlanProgress {
+  readonly devices: readonly DeviceProgress[];
+  /** One line each: what is wrong, with the cure. */
+  readonly troubles: readonly string[];
+}
+
+export interface ProgressInput {
+  readonly plan: Plan;
+  /** Cells with a whole attempt. */
+  readonly finished: ReadonlySet<string>;
+  /** Partial attempts per cell. */
+  readonly partial: ReadonlyMap<string, number>;
+  readonly jobs: readonly {
+    readonly id: string;
+    readonly device: string | null;
+    readonly offset: number;
+    readonly tasks: number;
+  }[];
+  /** null: the engine could not be asked. */
+  readonly tasks: readonly SlurmTask[] | null;
+  readonly sickNodes: readonly SickNode[];
+}
+
+/** What is known of a plan under way: from the attempts, which are always there, and from the engine, which forgets. */
+export function planProgress({plan, finished, partial, jobs, tasks, sickNodes}: ProgressInput): PlanProgress {
+  const deviceOf = new Map(jobs.map(({id, device}) => [id, device]));
+  const known = new Set(tasks?.map(({arrayId}) => arrayId));
+  const devices = taskDevices(plan).map((device): DeviceProgress => {
+    const cells = plan.cells.filter(({cell, verdict}) => cell.device === device && verdict !== 'refused');
+    const own = (tasks ?? []).filter((task) => deviceOf.get(task.arrayId) === device && isLive(task));
+    const asked = tasks !== null && jobs.some((job) => job.device === device && known.has(job.id));
+    const count = (pending: boolean) =>
+      own
+        .filter(({state}) => (state === 'PENDING') === pending)
+        .reduce((sum, {places}) => sum + Math.max(1, places.length), 0);
+    return {
+      device,
+      cells: cells.length,
+      finished: cells.filter(({cell}) => finished.has(cell.id)).length,
+      partial: cells.reduce((sum, {cell}) => sum + (partial.get(cell.id) ?? 0), 0),
+      running: asked ? count(false) : null,
+      pending: asked ? count(true) : null,
+    };
+  });
+  return {devices, troubles: troublesOf({devices, jobs, tasks, sickNodes, known})};
+}
+
+function troublesOf({
+  devices,
+  jobs,
+  tasks,
+  sickNodes,
+  known,
+}: Pick<ProgressInput, 'jobs' | 'tasks' | 'sickNodes'> & {
+  readonly devices: readonly DeviceProgress[];
+  readonly known: ReadonlySet<string>;
+}): string[] {
+  const open = new Set(devices.filter(({cells, finished}) => finished < cells).map(({device}) => device));
+  const forgotten = jobs.filter(({id}) => tasks !== null && !known.has(id)).map(({id}) => id);
+  const deviceOf = new Map(jobs.map(({id, device}) => [id, device]));
+  const lines = (tasks ?? []).flatMap((task) => {
+    const device = deviceOf.get(task.arrayId) ?? null;
+    // What went wrong and was made good since is no trouble any more.
+    const mended = device !== null && !open.has(device) && !isLive(task);
+    const text = mended ? null : troubleOf(task);
+    return text === null ? [] : [text];
+  });
+  const nodes = sickNodes.map(
+    ({node, state, reason}) =>
+      `node ${node} is ${state}${reason === '' || reason === 'none' ? '' : ` (${reason})`}: once it is well, an administrator gives \`scontrol update nodename=${node} state=resume\``,
+  );
+  const gone =
+    forgotten.length === 0 || open.size === 0
+      ? []
+      : [
+          `Slurm has forgotten ${forgotten.length === 1 ? 'job' : 'jobs'} ${forgotten.join(', ')} (MinJobAge): told from the attempts alone`,
+        ];
+  return [...lines, ...nodes, ...gone];
+}

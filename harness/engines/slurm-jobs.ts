@@ -1,0 +1,182 @@
+import {join} from 'node:path';
+import type {SlurmSite} from '../contract/engines.ts';
+import {BenchError} from '../contract/errors.ts';
+import type {Plan} from '../contract/plan.ts';
+import {commandLine, quoted} from './shell.ts';
+import {ranges, type Task, taskDevices, tasksOf} from './tasks.ts';
+
+/** One call of sbatch: its arguments, and the script on its standard input. */
+export interface SlurmJob {
+  readonly device: string;
+  /** Numbers of the tasks among those of the device. */
+  readonly tasks: readonly number[];
+  /** What is taken from a task's number to get its place in the array. */
+  readonly offset: number;
+  readonly arguments: readonly string[];
+  readonly script: string;
+}
+
+export interface SlurmInput {
+  readonly plan: Plan;
+  /** Folder of the plan; absolute, and the same on every node. */
+  readonly folder: string;
+  readonly site: SlurmSite;
+  /** How to call bench. */
+  readonly command: readonly string[];
+  /** Cells that need not run. */
+  readonly finished: ReadonlySet<string>;
+  /** Tasks that are queued or running already, as `device task`. */
+  readonly live?: ReadonlySet<string>;
+}
+
+/**
+ * One job array per device, or several where Slurm's MaxArraySize asks for it. Pure: the same plan gives the same text.
+ *
+ * @throws {BenchError} `ENGINES_INVALID` for a device of the plan without an entry.
+ */
+export function slurmJobs(input: SlurmInput): SlurmJob[] {
+  const {plan, site, finished, live = new Set()} = input;
+  return taskDevices(plan).flatMap((device) => {
+    const tasks = tasksOf(plan, device, site.group);
+    const due = tasks.flatMap((task, number) => {
+      const open = task.indices.some((index) => !finished.has(plan.cells[index]?.cell.id ?? ''));
+      return open && !live.has(`${device} ${number}`) ? [number] : [];
+    });
+    return chunks(due, site.max_array_size).map(({offset, numbers}) => job(device, numbers, offset, tasks, input));
+  });
+}
+
+/** Array indices must stay below MaxArraySize: task numbers are counted from the start of their thousand. */
+function chunks(numbers: readonly number[], size: number): {offset: number; numbers: number[]}[] {
+  const all = new Map<number, number[]>();
+  for (const number of numbers) {
+    const offset = Math.floor(number / size) * size;
+    all.set(offset, [...(all.get(offset) ?? []), number]);
+  }
+  return [...all].map(([offset, part]) => ({offset, numbers: part}));
+}
+
+function job(
+  device: string,
+  numbers: readonly number[],
+  offset: number,
+  tasks: readonly Task[],
+  input: SlurmInput,
+): SlurmJob {
+  const {plan, folder, site} = input;
+  const entry = site.devices[device];
+  if (entry === undefined) {
+    const known = Object.keys(site.devices).join(', ') || 'none';
+    throw new BenchError('ENGINES_INVALID', `engines.yaml: slurm.devices has no entry for ${device} (it has ${known})`);
+  }
+  const seconds = Math.max(0, ...numbers.map((number) => tasks[number]?.seconds ?? 0));
+  const parallel = site.max_parallel === undefined ? '' : `%${site.max_parallel}`;
+  const partition = entry.partition ?? site.partition;
+  return {
+    device,
+    tasks: numbers,
+    offset,
+    arguments: [
+      `--job-name=bench-${plan.planId}-${device}`,
+      `--comment=bench:${plan.planId}`,
+      `--array=${ranges(numbers.map((number) => number - offset))}${parallel}`,
+      '--requeue',
+      '--exclusive',
+      '--nodes=1',
+      '--ntasks=1',
+      '--open-mode=append',
+      `--output=${join(folder, 'logs', 'slurm-%A_%a.log')}`,
+      `--time=${walltimeMinutes(seconds, site)}`,
+      ...(partition === undefined ? [] : [`--partition=${partition}`]),
+      ...(site.account === undefined ? [] : [`--account=${site.account}`]),
+      ...(site.qos === undefined ? [] : [`--qos=${site.qos}`]),
+      ...(entry.gres === undefined ? [] : [`--gres=${entry.gres}`]),
+      ...(entry.constraint === undefined ? [] : [`--constraint=${entry.constraint}`]),
+      ...site.arguments,
+      ...entry.arguments,
+    ],
+    script: cellScript(device, offset, input),
+  };
+}
+
+/** The estimate is an upper bound of measuring, without making the weights; Slurm knows whole minutes only. */
+export function walltimeMinutes(seconds: number, {walltime}: Pick<SlurmSite, 'walltime'>): number {
+  return Math.max(walltime.least_minutes, Math.ceil((seconds * walltime.factor) / 60));
+}
+
+function cellScript(device: string, offset: number, {plan, folder, site, command}: SlurmInput): string {
+  const words = [
+    ...command,
+    'cell',
+    '--plan',
+    join(folder, 'plan.json'),
+    '--class',
+    device,
+    ...(site.group === 'none' ? [] : ['--group', site.group]),
+    ...(site.scratch === undefined ? [] : ['--scratch', site.scratch]),
+    '--task',
+  ];
+  return [
+    '#!/bin/bash',
+    `# bench plan ${plan.planId}, device ${device}: written by bench matrix --engine slurm`,
+    ...setupLines(site),
+    `${commandLine(words)} "$((SLURM_ARRAY_TASK_ID + ${offset}))"`,
+    'status=$?',
+    '# 75: try again, elsewhere. Whatever else it was, another try would end the same.',
+    `if [ "$status" = 75 ] && [ "\${SLURM_RESTART_COUNT:-0}" -lt ${site.tries - 1} ]; then`,
+    "  trap '' TERM",
+    '  scontrol requeue "$SLURM_JOB_ID" && scontrol update JobId="$SLURM_JOB_ID" ExcNodeList="$SLURMD_NODENAME"',
+    'fi',
+    'exit "$status"',
+    '',
+  ].join('\n');
+}
+
+const setupLines = ({setup}: SlurmSite): string[] => (setup.trim() === '' ? [] : [setup.trimEnd()]);
+
+export interface MergeJobInput {
+  readonly plan: Plan;
+  readonly folder: string;
+  /** Where the run folders go; absolute. */
+  readonly out: string;
+  readonly site: SlurmSite;
+  readonly command: readonly string[];
+  /** Job ids that must have ended, however they did. */
+  readonly after: readonly string[];
+}
+
+/** Joins what there is once everything has ended; holds no device meanwhile. */
+export function slurmMergeJob({
+  plan,
+  folder,
+  out,
+  site,
+  command,
+  after,
+}: MergeJobInput): Omit<SlurmJob, 'device' | 'tasks' | 'offset'> {
+  const partition = site.merge.partition ?? site.partition;
+  return {
+    arguments: [
+      `--job-name=bench-${plan.planId}-merge`,
+      `--comment=bench:${plan.planId}`,
+      `--dependency=afterany:${after.join(':')}`,
+      '--nodes=1',
+      '--ntasks=1',
+      '--open-mode=append',
+      `--output=${join(folder, 'logs', 'merge-%j.log')}`,
+      '--time=60',
+      ...(partition === undefined ? [] : [`--partition=${partition}`]),
+      ...(site.account === undefined ? [] : [`--account=${site.account}`]),
+      ...(site.qos === undefined ? [] : [`--qos=${site.qos}`]),
+      ...(site.merge.constraint === undefined ? [] : [`--constraint=${site.merge.constraint}`]),
+      ...site.merge.arguments,
+    ],
+    script: [
+      '#!/bin/bash',
+      `# bench plan ${plan.planId}: merge, written by bench matrix --engine slurm`,
+      ...setupLines(site),
+      `exec ${commandLine([...command, 'merge', folder, '--out'])} ${quoted(out)}`,
+      '',
+    ].join('\n'),
+  };
+}
