@@ -1,5 +1,5 @@
 import {join} from 'node:path';
-import {type Command, InvalidArgumentError} from 'commander';
+import {type Command, InvalidArgumentError, Option} from 'commander';
 import type {Caveat} from '../../contract/caveats.ts';
 import {CAVEATS} from '../../contract/caveats.ts';
 import type {ResultRow} from '../../contract/columns.ts';
@@ -31,6 +31,8 @@ import {HARNESS_VERSION, PACKAGE_ROOT} from '../package-root.ts';
 import {planText, planTotals} from '../plan-text.ts';
 import {Progress} from '../progress.ts';
 import {RUNNERS} from '../registry.ts';
+import {rentalPrices} from '../rental-prices.ts';
+import {ENGINES, submit} from '../submit.ts';
 import {caveatLines, summaryTable} from '../summary.ts';
 import {isLive, plain, styleFor} from '../terminal.ts';
 
@@ -39,6 +41,7 @@ interface MatrixOptions {
   readonly only: readonly string[];
   readonly device?: string;
   readonly engine: string;
+  readonly engines: string;
   readonly out: string;
   readonly fresh?: true;
   readonly rounds?: number;
@@ -61,7 +64,8 @@ export function registerMatrixCommand(program: Command, context: CommandContext)
     )
     .option('--only <key=glob>', 'repeatable: model, format, runner, kernel, device, isa, workload', collect, [])
     .option('--device <name>', 'treat this machine as NAME (a caveat on every row)')
-    .option('--engine <name>', 'where cells run: local', 'local')
+    .addOption(new Option('--engine <name>', 'where cells run').choices(ENGINES).default('local'))
+    .option('--engines <file>', 'what Slurm or SkyPilot call the devices', 'engines.yaml')
     .option('--out <dir>', 'folder of the run folders', 'results')
     .option('--fresh', 'start anew instead of continuing')
     .option('--rounds <n>', 'passes over all cells', wholeNumber)
@@ -69,11 +73,8 @@ export function registerMatrixCommand(program: Command, context: CommandContext)
     .option('--alongside', 'run although another bench run is active here (a caveat on every row)')
     .option('--json', 'events on stdout, one JSON object a line')
     .action(async (file: string, options: MatrixOptions) => {
-      if (options.engine !== 'local') {
-        throw new BenchError(
-          'USAGE',
-          `--engine ${options.engine}: this version runs cells on this machine only (local)`,
-        );
+      if (options.engine !== 'local' && options.device !== undefined) {
+        throw new BenchError('USAGE', '--device names this machine, --engine runs elsewhere: give one of them');
       }
       const loaded = await loadMatrix(file);
       const needsPython = loaded.matrix.runners.includes('transformers');
@@ -98,6 +99,19 @@ export function registerMatrixCommand(program: Command, context: CommandContext)
       });
       if (options.plan === true) {
         context.stdout.write(options.json === true ? `${JSON.stringify(plan, null, 1)}\n` : `${planText(plan)}\n`);
+        return;
+      }
+      if (options.engine !== 'local') {
+        const {engine, out} = options;
+        await submit({
+          engine,
+          plan,
+          matrixText: loaded.text,
+          enginesFile: options.engines,
+          out,
+          context,
+          prices: await rentalPrices(join(PACKAGE_ROOT, 'matrices', 'prices.yaml')),
+        });
         return;
       }
       await measure({context, options, weights, host, loaded, plan});
