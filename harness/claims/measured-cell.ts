@@ -1,5 +1,15 @@
 import type {RequestRow, ResultRow} from '../contract/columns.ts';
-import {decodeTokensPerS, outputTokensPerS, prefillTokensPerS, requestsPerS, timingOfRow} from '../derive/timing.ts';
+import {
+  decodeTokensPerS,
+  latencyUs,
+  outputTokensPerS,
+  prefillTokensPerS,
+  type RequestTiming,
+  requestsPerS,
+  timingOfRow,
+  tpotUs,
+  ttftUs,
+} from '../derive/timing.ts';
 
 /** One row of results.csv with its rows of requests.csv; none where that file is not at hand. */
 export interface MeasuredCell {
@@ -8,8 +18,26 @@ export interface MeasuredCell {
 }
 
 /** Speeds that are compared from the requests themselves. */
-export const SPEEDS = ['prefill_tokens_per_s', 'decode_tokens_per_s', 'output_tokens_per_s', 'requests_per_s'] as const;
+const SPEEDS = ['prefill_tokens_per_s', 'decode_tokens_per_s', 'output_tokens_per_s', 'requests_per_s'] as const;
 export type Speed = (typeof SPEEDS)[number];
+
+/** All medians that are compared from the requests themselves. */
+export const MEDIANS = [...SPEEDS, 'ttft_ms_p50', 'tpot_ms_p50', 'latency_ms_p50'] as const;
+type Median = (typeof MEDIANS)[number];
+
+const FIGURES: Readonly<Record<Median, (timing: RequestTiming, lanes: number) => number | null>> = {
+  prefill_tokens_per_s: prefillTokensPerS,
+  decode_tokens_per_s: decodeTokensPerS,
+  output_tokens_per_s: outputTokensPerS,
+  requests_per_s: requestsPerS,
+  ttft_ms_p50: (timing) => milliseconds(ttftUs(timing)),
+  tpot_ms_p50: (timing) => milliseconds(tpotUs(timing)),
+  latency_ms_p50: (timing) => latencyUs(timing) / 1000,
+};
+
+function milliseconds(us: number | null): number | null {
+  return us === null ? null : us / 1000;
+}
 
 /** Puts requests to their cells. */
 export function measuredCells(rows: readonly ResultRow[], requests: readonly RequestRow[]): MeasuredCell[] {
@@ -24,21 +52,14 @@ export function measuredCells(rows: readonly ResultRow[], requests: readonly Req
   return rows.map((row) => ({row, requests: byCell.get(key(row.run_id, row.cell_id)) ?? []}));
 }
 
-/** Values of a speed by round; rounds without any are left out. */
-export function speedByRound({row, requests}: MeasuredCell, speed: Speed): Map<number, number[]> {
+/** Values of a figure by round; rounds without any are left out. */
+export function valuesByRound({row, requests}: MeasuredCell, figure: Median): Map<number, number[]> {
   const rounds = new Map<number, number[]>();
   const lanes = row.concurrency ?? 1;
   for (const request of requests) {
     const timing = timingOfRow(request);
     if (timing === null || request.round === null) continue;
-    const value =
-      speed === 'prefill_tokens_per_s'
-        ? prefillTokensPerS(timing)
-        : speed === 'decode_tokens_per_s'
-          ? decodeTokensPerS(timing)
-          : speed === 'output_tokens_per_s'
-            ? outputTokensPerS(timing, lanes)
-            : requestsPerS(timing, lanes);
+    const value = FIGURES[figure](timing, lanes);
     if (value === null || value <= 0) continue;
     const known = rounds.get(request.round) ?? [];
     known.push(value);

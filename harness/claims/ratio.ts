@@ -1,9 +1,9 @@
 import type {ColumnName} from '../contract/columns.ts';
-import {halfWidth, logMedian, sampleVariance} from '../derive/median-interval.ts';
+import {halfWidth, logMedian, medianInterval, sampleVariance} from '../derive/median-interval.ts';
 import {median} from '../derive/quantile.ts';
 import {studentCritical, studentTwoSidedP} from '../derive/special.ts';
 import {CONFIDENCE} from '../derive/thresholds.ts';
-import {type MeasuredCell, SPEEDS, type Speed, speedByRound} from './measured-cell.ts';
+import {MEDIANS, type MeasuredCell, valuesByRound} from './measured-cell.ts';
 
 /** One figure of a cell ÷ that of another. */
 export interface Ratio {
@@ -29,17 +29,75 @@ export interface Ratio {
  * @returns null when one of the two has no such figure.
  */
 export function ratioOf(column: ColumnName, cell: MeasuredCell, against: MeasuredCell): Ratio | null {
-  const speed = SPEEDS.find((name) => name === column);
-  if (speed !== undefined) {
-    const measured = ratioOfRequests(speed, cell, against);
-    if (measured !== null) return measured;
-  }
-  return ratioOfRows(column, cell, against);
+  const figure = MEDIANS.find((name) => name === column);
+  const measured =
+    figure === undefined
+      ? ratioOfCosts(column, cell, against)
+      : ratioOfRounds(
+          valuesByRound(cell, figure),
+          valuesByRound(against, figure),
+          cell.row.run_id === against.row.run_id,
+        );
+  return measured ?? ratioOfRows(column, cell, against);
 }
 
-function ratioOfRequests(speed: Speed, cell: MeasuredCell, against: MeasuredCell): Ratio | null {
-  const sameRun = cell.row.run_id === against.row.run_id;
-  return ratioOfRounds(speedByRound(cell, speed), speedByRound(against, speed), sameRun);
+/** A cost is a price ÷ a rate: its ratio is as sure as that of the rates, the other way round. */
+function ratioOfCosts(column: ColumnName, cell: MeasuredCell, against: MeasuredCell): Ratio | null {
+  const rate =
+    column === 'usd_per_1k_requests'
+      ? 'requests_per_s'
+      : column === 'usd_per_1m_output_tokens'
+        ? 'output_tokens_per_s'
+        : null;
+  const [price, otherPrice] = [cell.row.price_usd_per_hour, against.row.price_usd_per_hour];
+  if (rate === null || price === null || otherPrice === null || otherPrice <= 0) return null;
+  const rates = ratioOf(rate, against, cell);
+  if (rates === null) return null;
+  return scaled({...rates, rounds: [rates.rounds[1], rates.rounds[0]]}, price / otherPrice);
+}
+
+/** A ratio times a factor that is known exactly. `p`, which is about a ratio of 1, is gone unless the factor is 1. */
+export function scaled(ratio: Ratio, factor: number): Ratio {
+  if (factor === 1) return ratio;
+  const times = (bound: number | null): number | null => (bound === null ? null : bound * factor);
+  return {...ratio, ratio: ratio.ratio * factor, low: times(ratio.low), high: times(ratio.high), p: null};
+}
+
+/**
+ * One figure ÷ one that is known exactly, such as a price, with the interval of the figure.
+ *
+ * @returns null when the cell has no such figure.
+ */
+export function ratioToExact(column: ColumnName, cell: MeasuredCell, exact: number): Ratio | null {
+  const value = cell.row[column];
+  if (typeof value !== 'number' || value <= 0) return null;
+  const ratio = value / exact;
+  const bounds = relativeBounds(column, cell);
+  return {
+    ratio,
+    low: bounds === null ? null : ratio * bounds.low,
+    high: bounds === null ? null : ratio * bounds.high,
+    p: null,
+    how: bounds === null ? 'point' : 'intervals-of-rows',
+    rounds: [cell.row.rounds ?? 0, 0],
+  };
+}
+
+/** The interval of a figure, divided by the figure; null with one round, which knows nothing of what differs between rounds. */
+function relativeBounds(column: ColumnName, cell: MeasuredCell): {low: number; high: number} | null {
+  if ((cell.row.rounds ?? 0) < 2) return null;
+  if (column === 'usd_per_1k_requests') {
+    const rate = relativeBounds('requests_per_s', cell);
+    return rate === null ? null : {low: 1 / rate.high, high: 1 / rate.low};
+  }
+  const half = halfOfRow(column, cell.row);
+  if (half !== null) return {low: Math.exp(-half), high: Math.exp(half)};
+  const figure = MEDIANS.find((name) => name === column);
+  const value = cell.row[column];
+  const interval = figure === undefined ? null : medianInterval([...valuesByRound(cell, figure).values()]);
+  return interval === null || typeof value !== 'number'
+    ? null
+    : {low: interval.low / value, high: interval.high / value};
 }
 
 /**
@@ -92,9 +150,8 @@ function ratioOfRows(column: ColumnName, {row: a}: MeasuredCell, {row: b}: Measu
 
 /** Half width on the log scale of a figure that has its interval in the row. */
 function halfOfRow(column: ColumnName, row: MeasuredCell['row']): number | null {
-  const speed = SPEEDS.find((name) => name === column);
-  const [low, high] = speed === undefined ? [null, null] : [row[`${speed}_ci_low`], row[`${speed}_ci_high`]];
-  return low === null || high === null || low <= 0 ? null : Math.log(high / low) / 2;
+  const [low, high] = [row[`${column}_ci_low` as ColumnName], row[`${column}_ci_high` as ColumnName]]; // undefined for columns without an interval
+  return typeof low !== 'number' || typeof high !== 'number' || low <= 0 ? null : Math.log(high / low) / 2;
 }
 
 function finish(log: number, half: number, df: number, how: Ratio['how'], rounds: readonly [number, number]): Ratio {

@@ -1,4 +1,4 @@
-import {CLAIM_CELL_KEYS, type ClaimCell} from '../contract/claim.ts';
+import {CLAIM_CELL_KEYS, type ClaimCell, type ClaimReading} from '../contract/claim.ts';
 import type {ResultRow} from '../contract/columns.ts';
 import {matchesAny} from '../plan/glob.ts';
 import {isaCap, type MeasuredCell} from './measured-cell.ts';
@@ -32,10 +32,17 @@ const SHARED = [
  * Of the candidates the one to set a cell against: same model, device, workload, threads, preferably of the same run
  * (then rounds can be paired) and with the same instruction set cap, else the latest. A cap that differs is only
  * accepted where none is the same.
+ *
+ * @param across What may differ, because it is what is compared.
  */
-export function controlOf(cell: MeasuredCell, candidates: readonly MeasuredCell[]): MeasuredCell | null {
+export function controlOf(
+  cell: MeasuredCell,
+  candidates: readonly MeasuredCell[],
+  across: ClaimReading['across'] = [],
+): MeasuredCell | null {
+  const shared = SHARED.filter((key) => !across.some((name) => name === key));
   const fitting = candidates.filter(
-    (one) => one !== cell && one.row.status === 'ok' && SHARED.every((key) => one.row[key] === cell.row[key]),
+    (one) => one !== cell && one.row.status === 'ok' && shared.every((key) => one.row[key] === cell.row[key]),
   );
   const rank = (one: MeasuredCell): string =>
     [

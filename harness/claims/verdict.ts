@@ -1,8 +1,15 @@
-import type {Claim, ClaimReading, ClaimsFile} from '../contract/claim.ts';
+import {
+  type Claim,
+  type ClaimReading,
+  type ClaimsFile,
+  EXACT_MEASURES,
+  HOSTED,
+  type ListPrice,
+} from '../contract/claim.ts';
 import {SMALLEST_EFFECT} from '../derive/thresholds.ts';
 import {matchesAny} from '../plan/glob.ts';
 import type {MeasuredCell} from './measured-cell.ts';
-import {type Ratio, ratioOf} from './ratio.ts';
+import {type Ratio, ratioOf, ratioToExact, scaled} from './ratio.ts';
 import {controlOf, matchesCell, measureCommand} from './select-cells.ts';
 
 export type Verdict = 'reproduced' | 'direction only' | 'contradicted' | 'inconclusive' | 'not measured';
@@ -13,8 +20,11 @@ export interface LedgerEntry {
   readonly sentence: string;
   readonly reading: string;
   readonly says: string;
-  readonly measure: string;
+  readonly measure: ClaimReading['measure'];
+  /** The ratio, or the figure, that the sentence speaks of. */
   readonly expected: number;
+  /** figure: `expected` and `value` are in the unit of `measure`, and `ratio` is measured ÷ expected. */
+  readonly kind: 'ratio' | 'figure';
   readonly verdict: Verdict;
   /** One clause: why this verdict. */
   readonly reason: string;
@@ -42,6 +52,9 @@ export interface LedgerEntry {
  * contradicted    on its device, the interval excludes what it says, and there is no effect or the opposite one.
  * inconclusive    the interval holds both; or another device says otherwise, which says nothing about the one it is about.
  * not measured    a cell is missing.
+ *
+ * What has no noise and no device, the bytes of a file or a ratio of two list prices, is either what the sentence says
+ * or contradicts it. A figure (`value`) has no direction either: elsewhere than on its device it decides nothing.
  */
 export function claimsLedger({sentences, matrix}: ClaimsFile, cells: readonly MeasuredCell[]): LedgerEntry[] {
   const usable = cells.filter(({row}) => row.status === 'ok');
@@ -49,18 +62,104 @@ export function claimsLedger({sentences, matrix}: ClaimsFile, cells: readonly Me
 }
 
 function entriesOf(claim: Claim, reading: ClaimReading, cells: readonly MeasuredCell[], matrix: string): LedgerEntry[] {
-  const controls = cells.filter(({row}) => matchesCell(reading.against, row) && row[reading.measure] !== null);
+  if (reading.price !== undefined) return [ofPrices(claim, reading, reading.price)];
+  const {measure} = reading;
+  const controls = cells.filter(({row}) => matchesCell(reading.against ?? {}, row) && row[measure] !== null);
   const entries = cells
-    .filter(({row}) => matchesCell(reading.cell, row) && row[reading.measure] !== null)
+    .filter(({row}) => matchesCell(reading.cell ?? {}, row) && row[measure] !== null)
     .flatMap((cell) => {
-      const control = controlOf(cell, controls);
-      const ratio = control === null ? null : ratioOf(reading.measure, cell, control);
-      return control === null || ratio === null ? [] : [judged(claim, reading, cell, control, ratio)];
+      const found = compared(reading, cell, controls);
+      return found === null ? [] : [judged(claim, reading, cell, found)];
     });
+  const exact = isExact(reading);
   // A claim that was checked elsewhere still lacks its own device.
-  const own = entries.some(({device}) => device !== null && matchesAny(claim.device, [device]));
-  const kept = reading.of === 'each' ? entries : extremes(entries, reading.of);
+  const own = entries.some(({device}) => device !== null && (exact || matchesAny(claim.device, [device])));
+  const single = exact ? withoutRepeats(entries) : entries;
+  const kept = reading.of === 'each' ? single : extremes(single, reading.of);
   return own ? kept : [...kept, notMeasured(claim, reading, cells, matrix)];
+}
+
+/** What a cell is set against. */
+interface Compared {
+  readonly ratio: Ratio;
+  readonly control: MeasuredCell | null;
+  readonly againstName: string | null;
+  readonly againstValue: number | null;
+}
+
+function compared(reading: ClaimReading, cell: MeasuredCell, controls: readonly MeasuredCell[]): Compared | null {
+  const {measure, across, scale} = reading;
+  const price = reading.against_price;
+  const exact = price === undefined ? reading.value : usdPer1kRequests(price, tokensOf(cell));
+  if (exact !== undefined) {
+    const ratio = exact === null ? null : ratioToExact(measure, cell, exact);
+    if (ratio === null) return null;
+    const name = price === undefined ? null : priceName(price);
+    return {
+      ratio: scaled(ratio, scale),
+      control: null,
+      againstName: name,
+      againstValue: price === undefined ? null : exact,
+    };
+  }
+  const control = controlOf(cell, controls, across);
+  const ratio = control === null ? null : ratioOf(measure, cell, control);
+  if (control === null || ratio === null) return null;
+  const againstValue = numberOrNull(control.row[measure]);
+  return {ratio: scaled(ratio, scale), control, againstName: nameOf(control, across), againstValue};
+}
+
+/** Two list prices for the same tokens: nothing to measure, and no noise. */
+function ofPrices(claim: Claim, reading: ClaimReading, price: ListPrice): LedgerEntry {
+  const other = reading.against_price ?? price;
+  const tokens = reading.tokens ?? null;
+  const [value, againstValue] = [usdPer1kRequests(price, tokens), usdPer1kRequests(other, tokens)];
+  const ratio: Ratio | null =
+    value === null || againstValue === null
+      ? null
+      : {ratio: (value / againstValue) * reading.scale, low: null, high: null, p: null, how: 'point', rounds: [0, 0]};
+  const [verdict, reason] =
+    ratio === null ? (['not measured', 'no tokens'] as const) : exactVerdict(reading, ratio.ratio);
+  return {
+    ...head(claim, reading),
+    verdict,
+    reason,
+    ratio,
+    value,
+    againstValue,
+    device: null,
+    cell: priceName(price),
+    against: priceName(other),
+    workload: tokens === null ? null : `${tokens.prompt} + ${tokens.generated} tokens`,
+    caveats: [],
+    command: null,
+  };
+}
+
+function usdPer1kRequests(price: ListPrice, tokens: {prompt: number; generated: number} | null): number | null {
+  if (tokens === null) return null;
+  const {usd_per_1m_prompt_tokens: prompt, usd_per_1m_output_tokens: output} = price;
+  return (tokens.prompt * prompt + tokens.generated * output) / 1000;
+}
+
+function tokensOf({row}: MeasuredCell): {prompt: number; generated: number} | null {
+  const {prompt_tokens: prompt, generated_tokens: generated} = row;
+  return prompt === null || generated === null ? null : {prompt, generated};
+}
+
+function priceName({name, date}: ListPrice): string {
+  return `${name}, list price of ${date}`;
+}
+
+/** Counts without noise: of bytes, or of dollars of a price list. */
+function isExact({measure, price}: ClaimReading): boolean {
+  return price !== undefined || EXACT_MEASURES.some((name) => name === measure);
+}
+
+/** The same weights, run on several devices and workloads, are one finding. */
+function withoutRepeats(entries: readonly LedgerEntry[]): LedgerEntry[] {
+  const key = (entry: LedgerEntry): string => [entry.cell, entry.against, entry.value, entry.againstValue].join(' ');
+  return [...new Map(entries.map((entry) => [key(entry), entry])).values()];
 }
 
 /** Per device and workload the entry that "up to" speaks of. */
@@ -76,51 +175,71 @@ function extremes(entries: readonly LedgerEntry[], of: 'highest' | 'lowest'): Le
   return [...best.values()];
 }
 
-function judged(
-  claim: Claim,
-  reading: ClaimReading,
-  cell: MeasuredCell,
-  control: MeasuredCell,
-  ratio: Ratio,
-): LedgerEntry {
+function judged(claim: Claim, reading: ClaimReading, cell: MeasuredCell, found: Compared): LedgerEntry {
+  const {ratio, control, againstName, againstValue} = found;
+  const {measure, across, scale} = reading;
   const device = cell.row.device ?? '';
-  const [verdict, reason] = verdictOf(reading, ratio, matchesAny(claim.device, [device]), device, claim.device);
-  const number = (value: unknown): number | null => (typeof value === 'number' ? value : null);
+  const [verdict, reason] = isExact(reading)
+    ? exactVerdict(reading, ratio.ratio)
+    : verdictOf(reading, ratio, matchesAny(claim.device, [device]), device, claim.device);
+  const value = numberOrNull(cell.row[measure]);
   return {
     ...head(claim, reading),
     verdict,
     reason,
     ratio,
-    value: number(cell.row[reading.measure]),
-    againstValue: number(control.row[reading.measure]),
+    value: value === null ? null : value * scale,
+    againstValue,
     device,
-    cell: nameOf(cell),
-    against: nameOf(control),
+    cell: nameOf(cell, across),
+    against: againstName,
     workload: cell.row.workload,
-    caveats: [...new Set([cell, control].flatMap(({row}) => row.caveats?.split(' ') ?? []))].sort(),
+    caveats: [
+      ...new Set([cell, ...(control === null ? [] : [control])].flatMap(({row}) => row.caveats?.split(' ') ?? [])),
+    ].sort(),
     command: null,
   };
 }
 
+/** Ratios that the sentence allows. */
+function bandOf({ratio: expected = 1, tolerance, at}: ClaimReading): {low: number; high: number} {
+  return {
+    low: at === 'at-most' ? 0 : at === 'at-least' ? expected : expected * (1 - tolerance),
+    high: at === 'at-least' ? Number.POSITIVE_INFINITY : at === 'at-most' ? expected : expected * (1 + tolerance),
+  };
+}
+
+function exactVerdict(reading: ClaimReading, ratio: number): [Verdict, string] {
+  const {low, high} = bandOf(reading);
+  return ratio >= low && ratio <= high
+    ? ['reproduced', 'a count, and the one it says']
+    : ['contradicted', 'a count, without noise and the same on every device, and another one'];
+}
+
 function verdictOf(
-  {ratio: expected, tolerance, at}: ClaimReading,
+  reading: ClaimReading,
   {ratio, low, high}: Ratio,
   ownDevice: boolean,
   device: string,
   meant: Claim['device'],
 ): [Verdict, string] {
-  const band = {
-    low: at === 'at-most' ? 0 : at === 'at-least' ? expected : expected * (1 - tolerance),
-    high: at === 'at-least' ? Number.POSITIVE_INFINITY : at === 'at-most' ? expected : expected * (1 + tolerance),
-  };
+  const band = bandOf(reading);
   // A figure without an interval is taken at its word, but an effect must then exceed the smallest that matters.
   const [from, to] =
     low === null || high === null ? [ratio / (1 + SMALLEST_EFFECT), ratio * (1 + SMALLEST_EFFECT)] : [low, high];
-  const less = expected < 1;
-  const direction = less ? to < 1 : from > 1;
   const inBand = ratio >= band.low && ratio <= band.high;
   const excludesBand = to < band.low || from > band.high;
-  const elsewhere = `checked on ${device}; the sentence is about ${[meant].flat().join(', ')}`;
+  const elsewhere = `checked on ${device}; the sentence is about ${aboutText(meant)}`;
+  const {ratio: expected} = reading;
+  if (expected === undefined) {
+    if (!ownDevice) return ['inconclusive', elsewhere];
+    if (inBand) return ['reproduced', 'the figure is the one it says'];
+    return excludesBand
+      ? ['contradicted', 'another figure']
+      : ['inconclusive', 'the interval holds the figure, and others'];
+  }
+  const less = expected < 1;
+  const direction = less ? to < 1 : from > 1;
   if (!ownDevice) return direction ? ['direction only', elsewhere] : ['inconclusive', elsewhere];
   if (direction && inBand) return ['reproduced', 'the ratio is the one it says'];
   if (direction) return ['direction only', excludesBand ? 'of another size' : 'the size is not settled'];
@@ -128,23 +247,34 @@ function verdictOf(
   return ['inconclusive', 'the interval holds what it says, and no effect'];
 }
 
+function aboutText(meant: Claim['device']): string {
+  const names = [meant].flat();
+  return names.includes(HOSTED) ? 'a hosted service, whose hardware is not known' : names.join(', ');
+}
+
 function notMeasured(claim: Claim, reading: ClaimReading, cells: readonly MeasuredCell[], matrix: string): LedgerEntry {
-  const onDevice = cells.filter(({row}) => matchesAny(claim.device, [row.device ?? '']));
-  const lacking = (['cell', 'against'] as const).filter(
-    (side) => !onDevice.some(({row}) => matchesCell(reading[side], row) && row[reading.measure] !== null),
+  const hosted = [claim.device].flat().includes(HOSTED);
+  const anywhere = isExact(reading);
+  const onDevice = anywhere ? cells : cells.filter(({row}) => matchesAny(claim.device, [row.device ?? '']));
+  const sides = reading.against === undefined ? (['cell'] as const) : (['cell', 'against'] as const);
+  const lacking = sides.filter(
+    (side) => !onDevice.some(({row}) => matchesCell(reading[side] ?? {}, row) && row[reading.measure] !== null),
   );
   const [first] = lacking;
-  const {model, format, runner, kernel, workload} = reading[first ?? 'cell'];
+  const {model, format, runner, kernel, workload} = reading[first ?? 'cell'] ?? {};
   const [device] = [claim.device].flat();
-  const keys = {model, format, runner, kernel, workload, device};
+  const keys = {model, format, runner, kernel, workload, device: anywhere ? undefined : device};
   const known = Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, value ?? null]));
+  const where = anywhere ? '' : `on ${device}, `;
+  const what = lacking.map((side) => (side === 'cell' ? 'the cell' : 'what it is compared with')).join(' and ');
   return {
     ...head(claim, reading),
     verdict: 'not measured',
-    reason:
-      lacking.length === 0
-        ? `on ${device}, no two cells share model and workload`
-        : `on ${device}, ${lacking.map((side) => (side === 'cell' ? 'the cell' : 'what it is compared with')).join(' and ')} has no ${reading.measure}`,
+    reason: hosted
+      ? 'a hosted service: its hardware is not known'
+      : lacking.length === 0
+        ? `${where}no two cells share model and workload`
+        : `${where}${what} ${lacking.length === 1 ? 'has' : 'have'} no ${reading.measure}`,
     ratio: null,
     value: null,
     againstValue: null,
@@ -153,7 +283,7 @@ function notMeasured(claim: Claim, reading: ClaimReading, cells: readonly Measur
     against: null,
     workload: null,
     caveats: [],
-    command: measureCommand(matrix, known),
+    command: hosted ? null : measureCommand(matrix, known),
   };
 }
 
@@ -164,10 +294,18 @@ function head(claim: Claim, reading: ClaimReading) {
     reading: reading.id,
     says: reading.says,
     measure: reading.measure,
-    expected: reading.ratio,
+    expected: reading.value ?? reading.ratio ?? 1,
+    kind: reading.value === undefined ? ('ratio' as const) : ('figure' as const),
   };
 }
 
-function nameOf({row}: MeasuredCell): string {
-  return [row.format, row.runner, row.kernel, row.dtype].filter((part) => part !== null).join(' ');
+/** Format and engine; of what the reading compares, the name of this side, too. */
+function nameOf({row}: MeasuredCell, across: ClaimReading['across']): string {
+  const {format, runner, kernel, dtype} = row;
+  const compares = [across.includes('model') ? row.model : null, across.includes('workload') ? row.workload : null];
+  return [...compares, format, runner, kernel, dtype].filter((part) => part !== null).join(' ');
+}
+
+function numberOrNull(value: unknown): number | null {
+  return typeof value === 'number' ? value : null;
 }

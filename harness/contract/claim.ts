@@ -1,11 +1,19 @@
 import {z} from 'zod';
-import {COLUMN_NAMES, COLUMNS} from './columns.ts';
+import {COLUMN_NAMES, COLUMNS, type ColumnName} from './columns.ts';
+
+/** Counts of a weights file: the same wherever it lies, and without noise. */
+export const EXACT_MEASURES = ['weights_bytes', 'bits_per_weight'] as const satisfies readonly ColumnName[];
 
 /** Columns that a claim can be about: figures, not names. */
 export const CLAIM_MEASURES = COLUMN_NAMES.filter(
   (name) =>
-    COLUMNS[name].kind !== 'text' && ['speed', 'memory', 'power', 'quality', 'cost'].includes(COLUMNS[name].group),
+    COLUMNS[name].kind !== 'text' &&
+    (['speed', 'memory', 'power', 'quality', 'cost'].includes(COLUMNS[name].group) ||
+      EXACT_MEASURES.some((exact) => exact === name)),
 );
+
+/** As `device` of a sentence: a service whose hardware its maker does not name. Nothing measured here can be it. */
+export const HOSTED = 'hosted';
 
 /** Keys by which a claim picks cells; values are globs (`*`, `?`) or lists of them. */
 export const CLAIM_CELL_KEYS = ['model', 'format', 'runner', 'kernel', 'dtype', 'isa', 'workload'] as const;
@@ -23,14 +31,65 @@ export const ClaimCellSchema = z
   .partial();
 export type ClaimCell = z.infer<typeof ClaimCellSchema>;
 
-/** One way to read a sentence as a rule over cells: `measure` of `cell` ÷ `measure` of `against` is `ratio`. */
-export const ClaimReadingSchema = z.strictObject({
+/** Columns in which the two sides of a reading may be told to differ; all others of a control must be equal. */
+export const CLAIM_ACROSS = [
+  'model',
+  'workload',
+  'prompt_tokens',
+  'generated_tokens',
+  'batch',
+  'concurrency',
+  'prefix_cache',
+] as const satisfies readonly ColumnName[];
+
+/** What a commercial service asks for, on a day. */
+export const ListPriceSchema = z.strictObject({
+  name: z.string().min(1).describe('The model as the service names it'),
+  usd_per_1m_prompt_tokens: z.number().positive(),
+  usd_per_1m_output_tokens: z.number().positive(),
+  date: z
+    .string()
+    .regex(/^\d{4}-\d{2}-\d{2}$/, 'give the day of the price as yyyy-mm-dd')
+    .describe('Day from which this price held'),
+  source: z.string().min(1).describe('Who says so'),
+});
+export type ListPrice = z.infer<typeof ListPriceSchema>;
+
+/**
+ * One way to read a sentence as a rule over cells. It has one of four forms:
+ *
+ *     cell, against, ratio          `measure` of `cell` ÷ `measure` of `against` is `ratio`
+ *     cell, value                   `measure` of `cell` is `value`
+ *     cell, against_price, ratio    cost of a request of `cell` ÷ list price of the same tokens is `ratio`
+ *     price, against_price, tokens, ratio    of two list prices; nothing is measured
+ */
+const ReadingFields = z.strictObject({
   id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'use lower-case letters, digits and "-"'),
   says: z.string().min(1).describe('The reading in words'),
   measure: z.enum(CLAIM_MEASURES).describe('Column of results.csv that is compared'),
-  cell: ClaimCellSchema.describe('The cells the sentence is about'),
-  against: ClaimCellSchema.describe('What they are compared with: the same model, device and workload'),
-  ratio: z.number().positive().describe('cell ÷ against, as the sentence says it'),
+  cell: ClaimCellSchema.optional().describe('The cells the sentence is about'),
+  against: ClaimCellSchema.optional().describe('What they are compared with: the same model, device and workload'),
+  across: z
+    .array(z.enum(CLAIM_ACROSS))
+    .default([])
+    .describe('Columns in which `against` may differ from `cell`: it compares two models, or two workloads'),
+  scale: z
+    .number()
+    .positive()
+    .default(1)
+    .describe('Factor on the figure of `cell`: 4 where four requests do the work of one, 0.2 for one of five features'),
+  price: ListPriceSchema.optional().describe('Instead of `cell`: a list price'),
+  against_price: ListPriceSchema.optional().describe('Instead of `against`: a list price for the tokens of a request'),
+  tokens: z
+    .strictObject({prompt: z.int().positive(), generated: z.int().positive()})
+    .optional()
+    .describe('With `price`: tokens of a request'),
+  ratio: z.number().positive().optional().describe('cell ÷ against, as the sentence says it'),
+  value: z
+    .number()
+    .positive()
+    .optional()
+    .describe('Instead of `against` and `ratio`: the figure, in the unit of `measure`'),
   tolerance: z
     .number()
     .positive()
@@ -48,7 +107,29 @@ export const ClaimReadingSchema = z.strictObject({
     .default('each')
     .describe('each cell; or only the cell with the highest or lowest ratio: `up to 18x` speaks of the highest'),
 });
+
+export const ClaimReadingSchema = ReadingFields.superRefine((reading, context) => {
+  const problem = mistakeOf(reading);
+  if (problem !== null) context.addIssue({code: 'custom', message: problem});
+});
 export type ClaimReading = z.infer<typeof ClaimReadingSchema>;
+
+function mistakeOf(reading: z.infer<typeof ReadingFields>): string | null {
+  const {cell, against, price, against_price: againstPrice, tokens, ratio, value, measure} = reading;
+  if ((cell === undefined) === (price === undefined)) return 'give either cell or price';
+  if (value !== undefined) {
+    const stranger = ratio !== undefined || against !== undefined || againstPrice !== undefined || price !== undefined;
+    return stranger ? 'value stands for itself: leave ratio, against, price and against_price out' : null;
+  }
+  if (ratio === undefined) return 'give ratio, with what it is a ratio to, or value';
+  if ((against === undefined) === (againstPrice === undefined)) return 'give either against or against_price';
+  if (againstPrice !== undefined && measure !== 'usd_per_1k_requests') {
+    return 'against a list price, measure must be usd_per_1k_requests';
+  }
+  if (price === undefined) return tokens === undefined ? null : 'tokens are those of the cell: leave them out';
+  if (againstPrice === undefined) return 'a price is compared with against_price';
+  return tokens === undefined ? 'two prices need tokens: how many a request has' : null;
+}
 
 export const ClaimSchema = z.strictObject({
   id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'use lower-case letters, digits and "-"'),

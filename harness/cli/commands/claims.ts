@@ -3,6 +3,7 @@ import {join} from 'node:path';
 import type {Command} from 'commander';
 import {parseClaims} from '../../claims/parse-claims.ts';
 import {claimsLedger, type LedgerEntry} from '../../claims/verdict.ts';
+import {COLUMNS as COLUMNS_OF_RESULTS} from '../../contract/columns.ts';
 import {BenchError} from '../../contract/errors.ts';
 import {formatSignificant} from '../../contract/units.ts';
 import type {CommandContext} from '../context.ts';
@@ -59,15 +60,17 @@ export function registerClaimsCommand(program: Command, context: CommandContext)
 }
 
 function lineOf(entry: LedgerEntry): string[] {
-  const {ratio} = entry;
+  const {ratio, kind, expected} = entry;
+  const unit = COLUMNS_OF_RESULTS[entry.measure].unit;
+  // Of a figure, `ratio` is measured ÷ expected; people want the figure itself.
+  const show = (value: number): string => formatSignificant(kind === 'figure' ? value * expected : value);
+  const whole = (text: string): string => (kind === 'figure' ? `${text} ${unit ?? ''}`.trimEnd() : `× ${text}`);
   return [
     entry.verdict,
     entry.reading,
-    `× ${formatSignificant(entry.expected)}`,
-    ratio === null ? '' : `× ${formatSignificant(ratio.ratio)}`,
-    ratio === null || ratio.low === null || ratio.high === null
-      ? ''
-      : `${formatSignificant(ratio.low)} … ${formatSignificant(ratio.high)}`,
+    whole(formatSignificant(expected)),
+    ratio === null ? '' : whole(show(ratio.ratio)),
+    ratio === null || ratio.low === null || ratio.high === null ? '' : `${show(ratio.low)} … ${show(ratio.high)}`,
     entry.device ?? '',
     entry.workload ?? '',
     entry.cell ?? '',
