@@ -63,7 +63,7 @@ type Ask = (...args: string[]) => Promise<SmiAnswer>;
 
 async function fromNvidiaSmi(ask: Ask): Promise<GpuReport> {
   const help = await ask('--help-query-gpu');
-  if (!help.ok) return {gpus: [], problem: help};
+  if (!help.ok) return {gpus: [], problem: problemOf(help)};
   const names = chooseFields(parseHelp(help.text), INVENTORY_FIELDS);
   const wanted = ['name', 'uuid', 'memoryTotalBytes'] as const;
   if (wanted.some((key) => !names.has(key))) {
@@ -71,7 +71,7 @@ async function fromNvidiaSmi(ask: Ask): Promise<GpuReport> {
   }
   const query = [...new Set(names.values())];
   const answer = await ask(`--query-gpu=${query.join(',')}`, '--format=csv,nounits');
-  if (!answer.ok) return {gpus: [], problem: answer};
+  if (!answer.ok) return {gpus: [], problem: problemOf(answer)};
   const {fields = [], rows = []} = parseTable(answer.text) ?? {};
   if (rows.length === 0 || fields.length !== query.length) {
     const said = answer.text.split('\n').find((line) => line.trim() !== '') ?? 'nothing';
@@ -88,6 +88,10 @@ async function fromNvidiaSmi(ask: Ask): Promise<GpuReport> {
   const problem =
     lost === 0 ? null : {reason: `${lost} of ${read.length} GPUs do not answer`, fix: 'reboot; sudo dmesg | grep Xid'};
   return {gpus: withMig, problem};
+}
+
+function problemOf({reason, fix}: Problem): Problem {
+  return {reason, fix};
 }
 
 function gpuOf(

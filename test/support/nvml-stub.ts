@@ -24,8 +24,13 @@ export interface NvmlStub {
   remove(): void;
 }
 
-/** Compiles the stub into a folder of its own. The format of scripts is told in the source of the stub. */
-export function makeNvmlStub(compiler: string): NvmlStub {
+/**
+ * Compiles the stub into a folder of its own. The format of scripts is told in the source of the stub.
+ *
+ * @param compiler From {@link findCompiler}; null is for describe.skipIf, whose hooks do not run.
+ */
+export function makeNvmlStub(compiler: string | null): NvmlStub {
+  if (compiler === null) throw new Error('no compiler');
   const folder = mkdtempSync(join(tmpdir(), 'bench-nvml-'));
   const library = join(folder, 'libnvidia-ml.so.1');
   execFileSync(compiler, ['-std=gnu11', '-O1', '-shared', '-fPIC', '-o', library, SOURCE]);
