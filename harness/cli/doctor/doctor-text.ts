@@ -22,10 +22,12 @@ export function doctorText(diagnosis: Diagnosis, style: Style): string {
     ['machine', machineLines(diagnosis)],
     ['devices', deviceLines(diagnosis)],
     ['can run', abilityLines(diagnosis.abilities, style)],
+    ['kernels for gptq-4bit', kernelLines(diagnosis.host, style)],
     ['quiet', quietLines(diagnosis.quiet, style)],
     ['counters', counterLines(diagnosis, style)],
   ] as const;
-  return `${sections.map(([title, lines]) => [style.bold(title), ...lines].join('\n')).join('\n\n')}\n`;
+  const told = sections.filter(([, lines]) => lines.length > 0);
+  return `${told.map(([title, lines]) => [style.bold(title), ...lines].join('\n')).join('\n\n')}\n`;
 }
 
 function machineLines({host, memoryBandwidthBytesPerS}: Diagnosis): string[] {
@@ -96,6 +98,17 @@ function abilityLines(abilities: readonly Ability[], style: Style): string[] {
       ...missing.map(({formats, reason}) => `      ${style.dim(plain(`not ${formatWords(formats)}: ${reason}`))}`),
     ];
   });
+}
+
+/** Every kernel that the Python side knows, with the reason where it cannot run; nothing without a Python. */
+function kernelLines({software: {python}}: HostFacts, style: Style): string[] {
+  const kernels = Object.entries(python?.kernels ?? {});
+  const width = Math.max(0, ...kernels.map(([name]) => plain(name).length));
+  return kernels.map(([name, verdict]) =>
+    verdict === true
+      ? `  ${style.green('✓')} ${plain(name)}`
+      : `  ${style.dim('–')} ${plain(name).padEnd(width)}  ${plain(verdict)}`,
+  );
 }
 
 /** `fp16 gptq-4bit all gguf`: a family that is whole is named once. */

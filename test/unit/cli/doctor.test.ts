@@ -96,6 +96,31 @@ describe('bench doctor', () => {
     `);
   });
 
+  test('lists the kernels for gptq-4bit, and why some cannot run', async () => {
+    const diagnosis = await diagnose('kvm-zen4');
+    const python = {
+      executable: '/usr/bin/python3',
+      version: '3.12.4',
+      torch: '2.14.1+cpu',
+      transformers: '5.17.0',
+      cuda: false,
+      kernels: {
+        'dequant-eager': true,
+        'dequant-triton': 'needs an NVIDIA GPU',
+        marlin: 'the package gptqmodel is not installed',
+      },
+    } as const;
+    const software = {...diagnosis.host.software, python, pythonReason: null};
+    const text = doctorText({...diagnosis, host: {...diagnosis.host, software}}, PLAIN);
+    expect(text.split('\n\n').find((section) => section.startsWith('kernels'))).toMatchInlineSnapshot(`
+      "kernels for gptq-4bit
+        ✓ dequant-eager
+        – dequant-triton  needs an NVIDIA GPU
+        – marlin          the package gptqmodel is not installed"
+    `);
+    expect(doctorText(diagnosis, PLAIN)).not.toContain('kernels');
+  });
+
   test('names the limit of a container, and what was not measured', async () => {
     const text = doctorText(await diagnose('container-v2', {memoryBandwidthBytesPerS: null, quiet: []}), PLAIN);
     expect(text).toContain('3.00 GiB free, limited to 4.00 GiB (cgroup)');
