@@ -104,6 +104,20 @@ describe.each([llamaCppRunner, nodeLlamaCppRunner])('a prompts file through $id'
   });
 });
 
+it.each([1, 2, 4, 8, 16])('llama-cpp decodes a batch of %i in one go, and times its steps', async (batch) => {
+  const {events, exitCode} = await run(llamaCppRunner, {workload: {batch}});
+  expect(exitCode).toBe(0);
+  const measured = eventsOf(events, 'request').filter(({phase}) => phase === 'measure');
+  expect(measured).toHaveLength(3);
+  for (const request of measured) {
+    expect(request).toMatchObject({batch, promptTokens: 24, evaluatedTokens: 24, cachedTokens: 0});
+    // A step of the batch has one time, however many sequences it serves.
+    expect(request.tokenNs).toHaveLength(5);
+    const times = [request.startNs, ...request.tokenNs];
+    expect(times.every((time, index) => index === 0 || time > (times[index - 1] ?? 0))).toBe(true);
+  }
+});
+
 it('llama-cpp decodes a batch together, computes each prompt, and keeps a shared prefix', async () => {
   const {events} = await run(llamaCppRunner, {workload: {batch: 3, prefixCache: 'shared:8'}});
   const requests = eventsOf(events, 'request');
