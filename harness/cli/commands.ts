@@ -3,6 +3,7 @@ import {registerCancelCommand} from './commands/cancel.ts';
 import {registerCellCommand} from './commands/cell.ts';
 import {registerClaimsCommand} from './commands/claims.ts';
 import {registerCompareCommand} from './commands/compare.ts';
+import {registerDecideCommand} from './commands/decide.ts';
 import {registerDoctorCommand} from './commands/doctor.ts';
 import {registerMatrixCommand} from './commands/matrix.ts';
 import {registerMergeCommand} from './commands/merge.ts';
@@ -18,6 +19,7 @@ export function registerCommands(program: Command, context: CommandContext): voi
   registerDoctorCommand(program, context);
   registerWeightsCommand(program, context);
   registerSetupPythonCommand(program, context);
+  registerDecideCommand(program, context);
   registerMergeCommand(program, context);
   registerCellCommand(program, context);
   registerStatusCommand(program, context);

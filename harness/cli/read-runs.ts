@@ -21,12 +21,8 @@ export interface ReadRun extends RunData {
  * @throws {BenchError} RESULTS_INVALID when a path holds no run, or a file of it is damaged.
  */
 export async function readRuns(paths: readonly string[]): Promise<ReadRun[]> {
-  const folders = new Map<string, RunFolder>();
-  for (const path of paths) {
-    for (const folder of await runFolders(path)) folders.set(folder.path, folder);
-  }
   const runs: ReadRun[] = [];
-  for (const folder of folders.values()) runs.push(await readRun(folder));
+  for (const folder of await runFolders(paths)) runs.push(await readRun(folder));
   return runs;
 }
 
@@ -35,7 +31,16 @@ export function cellsOf(runs: readonly ReadRun[]): MeasuredCell[] {
   return runs.flatMap(({rows, requests}) => measuredCells(rows, requests));
 }
 
-async function runFolders(path: string): Promise<RunFolder[]> {
+/** The run folders that the paths stand for, each once. @throws {BenchError} RESULTS_INVALID */
+export async function runFolders(paths: readonly string[]): Promise<RunFolder[]> {
+  const folders = new Map<string, RunFolder>();
+  for (const path of paths) {
+    for (const folder of await foldersOf(path)) folders.set(folder.path, folder);
+  }
+  return [...folders.values()];
+}
+
+async function foldersOf(path: string): Promise<RunFolder[]> {
   if (await exists(join(path, 'manifest.json'))) return [await RunFolder.open(path)];
   const names = await readdir(path).catch((cause: unknown) => {
     throw new BenchError('RESULTS_INVALID', `${path} is no folder that can be read`, {cause});

@@ -117,7 +117,7 @@ function damaged(path: string, error: unknown): BenchError {
   return new BenchError('RESULTS_INVALID', `${path}:${line}: ${message}`, {cause: error});
 }
 
-function checkHeader(names: readonly string[], columns: Columns, path: string): readonly string[] {
+export function checkHeader(names: readonly string[], columns: Columns, path: string): readonly string[] {
   const place = `${path}:1`;
   for (const [index, name] of names.entries()) {
     if (!Object.hasOwn(columns, name)) {
@@ -131,7 +131,7 @@ function checkHeader(names: readonly string[], columns: Columns, path: string): 
   return names;
 }
 
-function readRow(record: readonly string[], header: readonly string[], columns: Columns, place: string): Row {
+export function readRow(record: readonly string[], header: readonly string[], columns: Columns, place: string): Row {
   if (record.length !== header.length) {
     throw new BenchError('RESULTS_INVALID', `${place}: ${record.length} fields where ${header.length} are expected`);
   }
@@ -142,7 +142,7 @@ function readRow(record: readonly string[], header: readonly string[], columns: 
   return row;
 }
 
-function readValue(text: string, kind: Kind, name: string, place: string): Value {
+export function readValue(text: string, kind: Kind, name: string, place: string): Value {
   if (text === '') return null;
   if (kind === 'text') return unguardFormula(text);
   const value = NUMBER.test(text) ? Number(text) : Number.NaN;
