@@ -34,7 +34,7 @@ export const engineLoop: Section = {
     const large: Shape = {
       model: 'llama-3.2-1b',
       goal: 0.99,
-      pairs: context.quick ? 3 : 7,
+      pairs: context.quick ? 3 : 5,
       prompt: 512,
       generate: context.quick ? 32 : 64,
       requests: 1,
@@ -43,7 +43,7 @@ export const engineLoop: Section = {
     const small: Shape = {
       model: 'quickstart-53m',
       goal: 0.95,
-      pairs: context.quick ? 5 : 11,
+      pairs: context.quick ? 3 : 7,
       prompt: 128,
       generate: 64,
       requests: 8,

@@ -146,7 +146,15 @@ describe('licardo-2025.yaml', () => {
   test('shows the GPUs as waiting on a machine without one', async () => {
     const {cells} = await plan('licardo-2025.yaml');
     const waiting = new Set(cells.filter(({verdict}) => verdict === 'waiting').map(({cell}) => cell.device));
-    expect([...waiting].sort()).toEqual(['a100-40gb', 'a100-80gb', 'h200', 'ryzen-7-5800hs', 't4']);
+    expect([...waiting].sort()).toEqual([
+      'a100-40gb',
+      'a100-40gb-pcie',
+      'a100-80gb',
+      'a100-80gb-pcie',
+      'h200',
+      'ryzen-7-5800hs',
+      't4',
+    ]);
   });
 
   test('spends at most an hour, loading included, on the GGUF part of a CPU', async () => {
