@@ -65,7 +65,7 @@ export const NvmlMessageSchema = z.discriminatedUnion('type', [
     tMs: z.number(),
     list: z.array(z.object({pid: z.int(), usedBytes: z.number().nullable(), name: z.string()})).nullable(),
   }),
-  /** The end, by our own wish. `cpuUs`: CPU time of the child between `ready` and now. */
+  /** The end, by our own wish. `cpuUs`: CPU time of the child for that many samples, from the first hand-over on. */
   z.object({type: z.literal('end'), samples: z.int(), cpuUs: z.number()}),
   /** The end because NVML does not work, or no longer. */
   z.object({type: z.literal('failed'), code: z.int().nullable(), reason: z.string(), fix: z.string().nullable()}),

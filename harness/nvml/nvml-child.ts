@@ -3,8 +3,7 @@
  * that ends this process and not bench.
  */
 import {writeSync} from 'node:fs';
-import {createInterface} from 'node:readline';
-import koffi from 'koffi';
+import {CommandPipe, dieWithParent} from './command-pipe.ts';
 import {NVML_NAMES} from './find-nvml.ts';
 import {failed, readInventory} from './inventory.ts';
 import {type NvmlMessage, NvmlTaskSchema} from './messages.ts';
@@ -12,14 +11,9 @@ import {NvmlLibrary} from './nvml-library.ts';
 import {ReadingLoop} from './reading-loop.ts';
 import {NVML} from './return-codes.ts';
 
-const PR_SET_PDEATHSIG = 1;
-const SIGKILL = 9;
-
 const task = NvmlTaskSchema.parse(JSON.parse(process.argv[2] ?? 'null'));
 
 dieWithParent();
-// Standard input closes when the parent dies, however it dies; a loop ends by it, too.
-const input = createInterface({input: process.stdin});
 
 const nvml = load();
 if (nvml !== null) {
@@ -36,27 +30,11 @@ function sample(library: NvmlLibrary, {index, uuid, periodMs}: Extract<typeof ta
     finish(failed(`GPU ${index}`, got.code));
     return;
   }
-  const loop = new ReadingLoop({nvml: library, device: got.value, periodMs, send, nowMs: monotonicMs});
-  input.on('line', (line) => loop.processes(Number(line)));
-  input.on('close', () => {
-    loop.end();
-    library.shutdown();
-    process.exit(0);
-  });
-}
-
-/** A driver that hangs keeps this process from noticing that its parent is gone: the kernel notices for it. */
-function dieWithParent(): void {
-  try {
-    // Cast: koffi's functions are untyped.
-    const prctl = koffi.load('libc.so.6').func('int prctl(int, unsigned long)') as (
-      option: number,
-      value: number,
-    ) => number;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-  } catch {
-    // no glibc: the closing of standard input has to do
-  }
+  const pipe = new CommandPipe();
+  const listen = (ms: number) => pipe.wait(ms);
+  new ReadingLoop({nvml: library, device: got.value, periodMs, send, nowMs: monotonicMs, listen}).run();
+  library.shutdown();
+  process.exit(0);
 }
 
 function load(): NvmlLibrary | null {

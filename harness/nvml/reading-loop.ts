@@ -32,19 +32,22 @@ export interface LoopOptions {
   readonly send: (message: NvmlMessage) => void;
   /** The system's monotonic clock. */
   readonly nowMs: () => number;
+  /** Sleeps until the time is over or somebody says something: numbers of questions, or that the end has come. */
+  readonly listen: (ms: number) => {readonly questions: readonly number[]; readonly ended: boolean};
 }
 
-/** Reads one card every period until it is told to end or the card is gone. */
+/**
+ * Reads one card every period until it is told to end or the card is gone. It blocks its thread: an event loop would cost
+ * several times the CPU of the readings.
+ */
 export class ReadingLoop {
   readonly #options: LoopOptions;
-  readonly #readers: (Reader | null)[];
-  readonly #beganCpu: NodeJS.CpuUsage;
+  readonly #readers: readonly (Reader | null)[];
+  /** At the first hand-over: before it the code is compiled, while the worker has not begun to measure. */
+  #steady: {readonly cpu: NodeJS.CpuUsage; readonly samples: number} | null = null;
   #rows: (number | null)[][] = [];
   #handedOverMs: number;
-  #nextMs: number;
-  #timer: NodeJS.Timeout | undefined;
   #samples = 0;
-  #ended: boolean = false;
 
   constructor(options: LoopOptions) {
     this.#options = options;
@@ -57,41 +60,46 @@ export class ReadingLoop {
       return code === NVML.NOT_SUPPORTED || code === NVML.FUNCTION_NOT_FOUND ? null : READERS[key];
     });
     options.send({type: 'ready', missing});
-    this.#beganCpu = process.cpuUsage();
     this.#handedOverMs = options.nowMs();
-    this.#nextMs = this.#handedOverMs;
-    this.#wake();
+  }
+
+  run(): void {
+    const {periodMs, nowMs, send, listen} = this.#options;
+    let nextMs = nowMs();
+    for (;;) {
+      const gone = this.#read();
+      const now = nowMs();
+      if (gone !== null || now - this.#handedOverMs >= HAND_OVER_MS || periodMs >= HAND_OVER_MS) this.#handOver(now);
+      if (gone !== null) {
+        send({type: 'failed', code: gone, reason: codeWords(gone), fix: null});
+        return;
+      }
+      // Deadlines are multiples of the period: a late reading does not delay the later ones, a missed one is a gap.
+      nextMs += periodMs * Math.max(1, Math.ceil((now - nextMs) / periodMs));
+      for (let leftMs = nextMs - now; leftMs > 0; leftMs = nextMs - nowMs()) {
+        const {questions, ended} = listen(Math.ceil(leftMs));
+        for (const id of questions) this.#processes(id);
+        if (ended) {
+          this.#end();
+          return;
+        }
+      }
+    }
   }
 
   /** Who holds memory of the card now. */
-  processes(id: number): void {
-    if (this.#ended) return;
+  #processes(id: number): void {
     const {nvml, device, send, nowMs} = this.#options;
     const {value} = nvml.processes(device);
     const list = value?.map(({pid, usedBytes}) => ({pid, usedBytes, name: nvml.processName(pid).value ?? ''}));
     send({type: 'processes', id, tMs: nowMs(), list: list ?? null});
   }
 
-  end(): void {
-    if (this.#ended) return;
-    this.#stop();
-    const {user, system} = process.cpuUsage(this.#beganCpu);
-    this.#options.send({type: 'end', samples: this.#samples, cpuUs: user + system});
-  }
-
-  #wake(): void {
-    const {periodMs, nowMs} = this.#options;
-    const gone = this.#read();
-    if (gone !== null) {
-      this.#stop();
-      this.#options.send({type: 'failed', code: gone, reason: codeWords(gone), fix: null});
-      return;
-    }
-    const now = nowMs();
-    if (now - this.#handedOverMs >= HAND_OVER_MS || periodMs >= HAND_OVER_MS) this.#handOver(now);
-    // Deadlines are multiples of the period: a late reading does not delay the later ones, and a missed one is a gap.
-    this.#nextMs += periodMs * Math.max(1, Math.ceil((now - this.#nextMs) / periodMs));
-    this.#timer = setTimeout(() => this.#wake(), Math.max(0, Math.ceil(this.#nextMs - now)));
+  #end(): void {
+    this.#handOver(this.#options.nowMs());
+    const {user, system} = this.#steady === null ? {user: 0, system: 0} : process.cpuUsage(this.#steady.cpu);
+    const samples = this.#steady === null ? 0 : this.#samples - this.#steady.samples;
+    this.#options.send({type: 'end', samples, cpuUs: user + system});
   }
 
   /** @returns The code that says that the card is gone, or null. */
@@ -116,11 +124,6 @@ export class ReadingLoop {
     this.#handedOverMs = now;
     if (this.#rows.length > 0) this.#options.send({type: 'samples', rows: this.#rows});
     this.#rows = [];
-  }
-
-  #stop(): void {
-    this.#ended = true;
-    clearTimeout(this.#timer);
-    this.#handOver(this.#options.nowMs());
+    this.#steady ??= {cpu: process.cpuUsage(), samples: this.#samples};
   }
 }

@@ -27,7 +27,7 @@ export function captures(): readonly Capture[] {
     }));
 }
 
-function sectionsOf(text: string): Map<string, string> {
+export function sectionsOf(text: string): Map<string, string> {
   const sections = new Map<string, string>();
   const parts = text.split(/^#{80}\n# (.+ :: .+)\n(?:# .*\n)*#{80}\n/m);
   for (let index = 1; index < parts.length; index += 2)

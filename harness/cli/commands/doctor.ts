@@ -9,6 +9,7 @@ import {allSamplers} from '../../samplers/catalog.ts';
 import type {CommandContext} from '../context.ts';
 import {abilities} from '../doctor/abilities.ts';
 import {type Diagnosis, doctorText} from '../doctor/doctor-text.ts';
+import {lookAtGpus} from '../doctor/gpu-look.ts';
 import {readHost} from '../host.ts';
 import {RUNNERS} from '../registry.ts';
 import {styleFor} from '../terminal.ts';
@@ -39,6 +40,7 @@ async function diagnose(
   signal: AbortSignal,
 ): Promise<Diagnosis> {
   const quiet = await checkQuiet({signal});
+  const gpuLooks = await lookAtGpus(host, samplers, signal);
   const memoryBandwidthBytesPerS = await measureReadBandwidth({threads: host.cpu.usableCores, signal}).catch(
     (error: unknown) => {
       // Too little memory for the arrays is no reason to keep the rest from the person who asks what is wrong.
@@ -49,5 +51,5 @@ async function diagnose(
   const counters = await Promise.all(
     samplers.map(async (sampler) => ({id: sampler.id, availability: await sampler.available()})),
   );
-  return {host, memoryBandwidthBytesPerS, quiet, counters, abilities: abilities(host, runners)};
+  return {host, memoryBandwidthBytesPerS, quiet, counters, abilities: abilities(host, runners), gpuLooks};
 }

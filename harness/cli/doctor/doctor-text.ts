@@ -5,6 +5,7 @@ import type {Availability} from '../../contract/sampler.ts';
 import {formatBytes, formatScaled} from '../../contract/units.ts';
 import {plain, type Style} from '../terminal.ts';
 import type {Ability} from './abilities.ts';
+import type {GpuLook} from './gpu-look.ts';
 
 /** All that `bench doctor` found out; `--json` prints it as it is. */
 export interface Diagnosis {
@@ -14,6 +15,8 @@ export interface Diagnosis {
   readonly quiet: readonly Caveat[];
   readonly counters: readonly {readonly id: string; readonly availability: Availability}[];
   readonly abilities: readonly Ability[];
+  /** What rows of each GPU would have to say now. */
+  readonly gpuLooks?: readonly GpuLook[];
 }
 
 /** The diagnosis for people: sections of aligned lines, each with a sign and, where something is amiss, what to do. */
@@ -21,6 +24,7 @@ export function doctorText(diagnosis: Diagnosis, style: Style): string {
   const sections = [
     ['machine', machineLines(diagnosis)],
     ['devices', deviceLines(diagnosis)],
+    ['GPU', gpuLines(diagnosis, style)],
     ['can run', abilityLines(diagnosis.abilities, style)],
     ['kernels for gptq-4bit', kernelLines(diagnosis.host, style)],
     ['quiet', quietLines(diagnosis.quiet, style)],
@@ -80,6 +84,26 @@ function deviceLines({host}: Diagnosis): string[] {
   );
 }
 
+/** Nothing on a host that has neither a card nor trouble with one. */
+function gpuLines({host, gpuLooks = []}: Diagnosis, style: Style): string[] {
+  const {gpuProblem = null} = host;
+  const trouble = gpuProblem === null ? [] : [`  ${style.red('✗')} ${plain(gpuProblem.reason)}`];
+  if (gpuProblem !== null && gpuProblem.fix !== null) trouble.push(`      ${style.dim(plain(gpuProblem.fix))}`);
+  const cards = host.gpus.flatMap(({index, name, driver, cuda, memoryUsedBytes, powerLimitW = null}) => {
+    const caveats = gpuLooks.find((look) => look.index === index)?.caveats ?? [];
+    const parts = [
+      `GPU ${index}: ${name}`,
+      `driver ${driver}`,
+      ...(cuda === null ? [] : [`CUDA up to ${cuda}`]),
+      ...(memoryUsedBytes === null ? [] : [`${formatBytes(memoryUsedBytes)} in use`]),
+      ...(powerLimitW === null ? [] : [`limit ${Math.round(powerLimitW)} W`]),
+    ];
+    const sign = caveats.length === 0 ? style.green('✓') : style.yellow('!');
+    return [`  ${sign} ${plain(parts.join(', '))}`, ...caveatLines(caveats, style)];
+  });
+  return [...trouble, ...cards];
+}
+
 /**
  * A runner with the formats it runs, and below it what it refuses that no other runner runs on the same device: that
  * llama.cpp reads no safetensors is no news as long as somebody else does.
@@ -124,7 +148,10 @@ function formatWords(formats: readonly Format[]): string {
 }
 
 function quietLines(caveats: readonly Caveat[], style: Style): string[] {
-  if (caveats.length === 0) return [`  ${style.green('✓')} nothing else is running`];
+  return caveats.length === 0 ? [`  ${style.green('✓')} nothing else is running`] : caveatLines(caveats, style);
+}
+
+function caveatLines(caveats: readonly Caveat[], style: Style): string[] {
   return caveats.map(({code, value}) => {
     const {doc, fix} = CAVEATS[code];
     const number = value === undefined ? '' : ` [${value}]`;

@@ -55,6 +55,33 @@ async function rowOn(env: NodeJS.ProcessEnv, text: string) {
   }
 }
 
+test.skipIf(hasNvml(systemFiles(), process.env))(
+  'bench doctor tells what is amiss with a GPU before money is spent',
+  async () => {
+    const doctor = async (settings: Record<string, string>) =>
+      await new Promise<string>((resolve) => {
+        const env = {...fakeSmiEnv(settings), NO_COLOR: '1'};
+        execFile(process.execPath, ['--import', 'tsx', 'harness/cli/bin.ts', 'doctor'], {env}, (_, stdout) =>
+          resolve(/^GPU\n(?: .*\n)+/m.exec(stdout)?.[0] ?? stdout),
+        );
+      });
+    const settings = 'ecc.mode.current=Disabled;temperature.gpu=95;persistence_mode=Disabled';
+    expect(await doctor({FAKE_SMI_APPS: '1:burn:5', FAKE_SMI_SET: settings})).toMatchInlineSnapshot(`
+      "GPU
+        ! GPU 0: Tesla T4, driver 535.183.01, CUDA up to 12.2, 2.00 MiB in use, limit 70 W
+        ! ecc-off: ECC is switched off: memory is larger and faster than on a stock card.
+            nvidia-smi -e 1, then reboot.
+        ! persistence-off: Persistence mode is off: load times include driver start-up.
+            nvidia-smi -pm 1.
+        ! hot [95]: Temperature at or above the slowdown threshold (°C).
+            Cool the host.
+        ! foreign-gpu [burn]: Another process held memory or ran on the GPU.
+            Stop it (nvidia-smi names it).
+      "
+    `);
+  },
+);
+
 describe('bench matrix on a host with a made-up T4', () => {
   const compiler = findCompiler();
   let stub: NvmlStub | undefined;
