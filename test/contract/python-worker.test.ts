@@ -16,6 +16,7 @@ import {relativeHalfWidth} from '../../runners/worker-kit/median-interval.ts';
 import {promptTokens} from '../../runners/worker-kit/prompt-tokens.ts';
 import {isCorrect} from '../../runners/worker-kit/prompts-file.ts';
 import {StopRule} from '../../runners/worker-kit/stop-rule.ts';
+import {meanDivergence} from '../support/divergence.ts';
 import {find} from '../support/needs.ts';
 import {planHost} from '../support/plan-hosts.ts';
 import {eventsOf, runWorkerProgram, type WorkerRun} from '../support/run-worker.ts';
@@ -261,6 +262,7 @@ describe.skipIf(torchPython === '')('the transformers worker', () => {
       {batch: 2, evaluatedTokens: 16, cachedTokens: 8},
     ],
     ['gptq with the kernel that auto finds', 'gptq-4bit', {}, {kernel: 'int4pack-cpu', dtype: 'fp16'}, {}],
+    ['fp16, a batch of 16', 'fp16', {workload: {batch: 16}}, {kernel: 'torch-linear'}, {batch: 16}],
     [
       'gptq unpacked in every pass',
       'gptq-4bit',
@@ -317,6 +319,47 @@ describe.skipIf(torchPython === '')('the transformers worker', () => {
       expect(started.events.at(-1)).toMatchObject({type: 'failed', error: {code: 'UNSUPPORTED'}});
       const missing = await run('fp16', {weightsPath: join(cache, 'nowhere')});
       expect(missing.events.at(-1)).toMatchObject({type: 'failed', error: {code: 'MODEL_CORRUPT'}});
+    },
+    SLOW_MS,
+  );
+
+  it(
+    'gives each sequence of a batch of 1, 2, 4, 8 and 16 the tokens that it gets alone, in both loops',
+    () => {
+      const sizes = [1, 2, 4, 8, 16];
+      const prompt = (sequence: number) => Array.from({length: 12}, (_, index) => (index * 61 + sequence * 37) % 1000);
+      const orders = (
+        [
+          ['fp32', 'hand'],
+          ['fp32', 'generate'],
+          ['gptq-4bit', 'hand'],
+        ] as const
+      ).map(([format, loop]) =>
+        workOrder({
+          weightsPath: folders.get(format) ?? '',
+          cell: {format, kernel: format === 'fp32' ? 'auto' : 'dequant-eager'},
+          settings: {loop},
+        }),
+      );
+      const batches = sizes.map((size) => Array.from({length: size}, (_, sequence) => prompt(sequence)));
+      const runs = BatchesSchema.parse(
+        JSON.parse(
+          execFileSync(torchPython, [folderOf('../fixtures/python/batches.py'), RUNNER, KIT], {
+            input: JSON.stringify({orders, batches, generated: 6}),
+            encoding: 'utf8',
+            stdio: ['pipe', 'pipe', 'ignore'],
+          }),
+        ),
+      );
+      expect(runs.map(({batch}) => batch)).toEqual([...sizes, ...sizes, ...sizes]);
+      for (const run of runs) {
+        const name = `${run.format} ${run.loop} ${run.batch}`;
+        expect(run.together, name).toEqual(run.alone);
+        expect(run, name).toMatchObject({times: 6, evaluated: 12});
+      }
+      // Other prompts, other tokens: the sequences were not one and the same.
+      const together = runs[4]?.together.map((tokens) => tokens.join());
+      expect(new Set(together).size).toBeGreaterThan(8);
     },
     SLOW_MS,
   );
@@ -379,20 +422,15 @@ describe.skipIf(torchPython === '')('the transformers worker', () => {
 });
 
 const LogitsSchema = z.array(z.array(z.array(z.number())));
+const BatchesSchema = z.array(
+  z.object({
+    loop: z.string(),
+    format: z.string(),
+    batch: z.int(),
+    times: z.int(),
+    evaluated: z.int(),
+    together: z.array(z.array(z.int())),
+    alone: z.array(z.array(z.int())),
+  }),
+);
 const ErrorsSchema = z.record(z.string(), z.number());
-
-/** Mean Kullback–Leibler divergence over positions, in nats: how far `other` is from `reference`. */
-function meanDivergence(reference: readonly number[][], other: readonly number[][]): number {
-  const each = reference.map((logits, position) => {
-    const p = logSoftmax(logits);
-    const q = logSoftmax(other[position] ?? []);
-    return p.reduce((sum, logP, id) => sum + Math.exp(logP) * (logP - (q[id] ?? Number.NaN)), 0);
-  });
-  return each.reduce((sum, value) => sum + value, 0) / each.length;
-}
-
-function logSoftmax(logits: readonly number[]): number[] {
-  const top = Math.max(...logits);
-  const norm = top + Math.log(logits.reduce((sum, value) => sum + Math.exp(value - top), 0));
-  return logits.map((value) => value - norm);
-}

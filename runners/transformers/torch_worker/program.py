@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 from bench_protocol import WorkerFailure
 from bench_worker import Facts
@@ -123,18 +123,29 @@ class TorchProgram:
         text = " ".join(str(error).split())
         lower = text.lower()
         if isinstance(error, torch.OutOfMemoryError) or "cuda error: out of memory" in lower or "alloc_failed" in lower:
-            peak = int(torch.cuda.max_memory_allocated())
-            reserved = int(torch.cuda.max_memory_reserved())
-            total = int(torch.cuda.get_device_properties(0).total_memory)
+            seen = {
+                "peakBytes": _counter(torch.cuda.max_memory_allocated),
+                "reservedBytes": _counter(torch.cuda.max_memory_reserved),
+                "totalBytes": _counter(lambda: torch.cuda.get_device_properties(0).total_memory),
+            }
+            peak, reserved, total = ("an unknown number of" if value is None else value for value in seen.values())
             return WorkerFailure(
                 "DOES_NOT_FIT",
                 f"CUDA ran out of memory: {peak} bytes allocated at the peak, {reserved} reserved, of {total}",
-                {"peakBytes": peak, "reservedBytes": reserved, "totalBytes": total},
+                {name: value for name, value in seen.items() if value is not None},
             )
         if isinstance(error, (RuntimeError, OSError)) and (
             "defaultcpuallocator" in lower or "cannot allocate memory" in lower or "not enough memory" in lower
         ):
             return WorkerFailure("DOES_NOT_FIT", f"memory of the host ran out: {text[:200]}")
+        return None
+
+
+def _counter(read: Callable[[], int]) -> int | None:
+    """A driver that ran out of memory may answer nothing any more; that must not hide why the cell failed."""
+    try:
+        return int(read())
+    except Exception:  # noqa: BLE001
         return None
 
 
