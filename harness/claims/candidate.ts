@@ -1,11 +1,11 @@
 import type {RequestRow} from '../contract/columns.ts';
 import type {Need} from '../contract/need.ts';
+import {formatSignificant} from '../contract/units.ts';
 import {quantileInterval} from '../derive/median-interval.ts';
 import {MIN_REQUESTS_P90} from '../derive/thresholds.ts';
 import {timingOfRow, ttftUs} from '../derive/timing.ts';
 import {wilsonInterval} from '../derive/wilson.ts';
-import {matchesAny} from '../plan/glob.ts';
-import {type Deployment, deployApi, deployMachines} from './deployment-cost.ts';
+import {type Deployment, deployApi, deployMachines, type ReplicaSpeed} from './deployment-cost.ts';
 import type {MachineOffer, Offer} from './offer.ts';
 import {divideRanges, mapRange, pointRange, type Range, scaleRange} from './range.ts';
 import {cellName, type DecisionRow} from './screen.ts';
@@ -83,28 +83,73 @@ function withDemand(need: Need, demand: number): Need {
     : {...need, requests_per_run: demand};
 }
 
+/** The offer by which a cell is paid for most cheaply, and the least that a request can then cost. */
+export interface Quote {
+  readonly row: DecisionRow;
+  readonly offer: Offer;
+  /** At the upper end of the interval of its speed. */
+  readonly usdPer1kLow: number;
+}
+
 /**
- * The cheapest way to pay for a cell.
+ * The cheapest way to pay for a cell: what is needed to sort very many of them.
  *
- * @returns A text that says why it has no price.
+ * @param offers Of its device, those allowed.
+ * @returns A text that says why it has no price, or is above the budget.
  */
-export function priceRow(
+export function quoteRow(
   row: DecisionRow,
   need: Need,
   offers: readonly MachineOffer[],
   api: Extract<Offer, {kind: 'api'}> | null,
-): Priced | string {
-  const speed = speedOf(row);
-  const allowed = offers.filter(({name}) => need.offers === undefined || matchesAny(need.offers, [name]));
-  if (api !== null && allowed.length === 0) return priceApi(api, need, tokensOf(row, need), row);
-  let best: Priced | null = null;
-  let problem = `no price for ${row.device ?? 'this device'}${need.offers === undefined ? '' : ' among the offers allowed'}`;
-  for (const offer of allowed) {
-    const priced = priceMachine(row, need, speed, offer);
-    if (typeof priced === 'string') problem = `${offer.name}: ${priced}`;
-    else if (best === null || priced.usdPer1kRequests.value < best.usdPer1kRequests.value) best = priced;
+): Quote | string {
+  if (api !== null && offers.length === 0) {
+    const priced = priceApi(api, need, tokensOf(row, need), row);
+    if (typeof priced === 'string') return priced;
+    return budgetReason(priced, need) ?? {row, offer: api, usdPer1kLow: priced.usdPer1kRequests.low};
   }
-  return best ?? problem;
+  const speed = speedOf(row);
+  let best: MachineOffer | null = null;
+  let leastUsd = Number.POSITIVE_INFINITY;
+  let problem = `no price for ${row.device ?? 'this device'}${need.offers === undefined ? '' : ' among the offers allowed'}`;
+  for (const offer of offers) {
+    const at = deployMachines(need, replicaOf(row, speed.value), offer);
+    if (typeof at === 'string') problem = `${offer.name}: ${at}`;
+    else if (per1k(at) < leastUsd) {
+      best = offer;
+      leastUsd = per1k(at);
+    }
+  }
+  if (best === null) return problem;
+  const fastest = deployMachines(need, replicaOf(row, speed.high), best);
+  if (typeof fastest === 'string') return fastest;
+  const slowest = need.budget_usd_per_month === undefined ? null : priceQuote(row, need, best);
+  if (typeof slowest === 'string') return slowest;
+  const reason = slowest === null ? null : budgetReason(slowest, need);
+  return reason ?? {row, offer: best, usdPer1kLow: Math.min(leastUsd, per1k(fastest))};
+}
+
+/** All that is known of the cost of a quote. */
+export function priceQuote(row: DecisionRow, need: Need, offer: Offer): Priced | string {
+  if (offer.kind === 'api') return priceApi(offer, need, tokensOf(row, need), row);
+  return priceMachine(row, need, speedOf(row), offer);
+}
+
+/** Why a cost is above the budget of a need; judged by the upper end of its interval. */
+export function budgetReason({usdPerMonth}: Pick<Priced, 'usdPerMonth'>, need: Need): string | null {
+  const budget = need.budget_usd_per_month;
+  if (budget === undefined || usdPerMonth.high <= budget) return null;
+  return usdPerMonth.value > budget
+    ? `costs $${formatSignificant(usdPerMonth.value)} a month, above $${formatSignificant(budget)}`
+    : `may cost up to $${formatSignificant(usdPerMonth.high)} a month, above $${formatSignificant(budget)}`;
+}
+
+function replicaOf(row: DecisionRow, requestsPerS: number): ReplicaSpeed {
+  return {
+    requestsPerS,
+    atOnce: (row.concurrency ?? 1) * (row.batch ?? 1),
+    loadS: row.load_ms === null ? null : row.load_ms / 1000,
+  };
 }
 
 function speedOf(row: DecisionRow): Range {
@@ -113,11 +158,7 @@ function speedOf(row: DecisionRow): Range {
 }
 
 function priceMachine(row: DecisionRow, need: Need, speed: Range, offer: MachineOffer): Priced | string {
-  const replica = {
-    atOnce: (row.concurrency ?? 1) * (row.batch ?? 1),
-    loadS: row.load_ms === null ? null : row.load_ms / 1000,
-  };
-  const deploy = (wanted: Need, requestsPerS: number) => deployMachines(wanted, {...replica, requestsPerS}, offer);
+  const deploy = (wanted: Need, requestsPerS: number) => deployMachines(wanted, replicaOf(row, requestsPerS), offer);
   const [low, nominal, high] = [deploy(need, speed.low), deploy(need, speed.value), deploy(need, speed.high)];
   if (typeof nominal === 'string') return nominal;
   if (typeof low === 'string') return low;

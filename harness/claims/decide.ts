@@ -6,18 +6,21 @@ import {matchesAny} from '../plan/glob.ts';
 import {type BreakEven, breakEven} from './break-even.ts';
 import {
   atPrice,
+  budgetReason,
   type Candidate,
   candidateOf,
   type Priced,
   priceApi,
-  priceRow,
+  priceQuote,
+  type Quote,
+  quoteRow,
   type RequestFacts,
   tokensOf,
 } from './candidate.ts';
 import {type Ceiling, ceilings} from './ceiling.ts';
 import {type MachineOffer, type Offer, offersByDevice} from './offer.ts';
 import {overlap} from './range.ts';
-import {type DecisionRow, type Excluded, type Screened, screenRows} from './screen.ts';
+import {cellName, type DecisionRow, type Excluded, type Screened, screenRows} from './screen.ts';
 
 /** Prices are taken to move by this much either way. Ours: see prices.yaml on how much they do. */
 export const PRICE_SWING = 0.3;
@@ -96,33 +99,42 @@ export function shortlist({rows, need, prices}: DecideInput): Shortlist {
   const offers = offersByDevice(prices);
   const apis = new Map(prices.apis.map((api) => [api.name, {kind: 'api', ...api} as const]));
   const excluded = [...screened.excluded];
-  const priced: Priced[] = [];
+  const allowed = (name: string): boolean => need.offers === undefined || matchesAny(need.offers, [name]);
+  for (const [device, all] of offers)
+    offers.set(
+      device,
+      all.filter(({name}) => allowed(name)),
+    );
+  const quotes: Quote[] = [];
   for (const row of screened.kept) {
     const device = row.device ?? '';
-    const one = priceRow(row, need, offers.get(device) ?? [], apis.get(device) ?? null);
-    const reason = typeof one === 'string' ? one : budgetReason(one, need);
-    if (typeof one === 'string' || reason !== null) {
-      const name = typeof one === 'string' ? `${row.model} ${row.format} ${row.runner} on ${device}` : one.name;
-      excluded.push({name, reason: reason ?? '', row: {run_id: row.run_id, cell_id: row.cell_id}});
-    } else priced.push(one);
+    const quote = quoteRow(row, need, offers.get(device) ?? [], apis.get(device) ?? null);
+    if (typeof quote !== 'string') quotes.push(quote);
+    else {
+      excluded.push({
+        name: `${cellName(row)} on ${device}`,
+        reason: quote,
+        row: {run_id: row.run_id, cell_id: row.cell_id},
+      });
+    }
   }
-  const measured = new Set(priced.map(({offer}) => offer.name));
+  const measured = new Set(quotes.map(({offer}) => offer.name));
   return {
     need,
     screened,
-    priced: cheapest(priced),
-    pricedTotal: priced.length,
-    excluded: excluded.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.reason < b.reason ? -1 : 1)),
+    priced: cheapest(quotes).flatMap(({row, offer}) => {
+      const priced = priceQuote(row, need, offer);
+      return typeof priced === 'string' ? [] : [priced];
+    }),
+    pricedTotal: quotes.length,
+    excluded: excluded.sort(byName),
     apis: [...apis.values()].filter((api) => !measured.has(api.name)).flatMap((api) => apiOf(api, need, screened)),
   };
 }
 
-function budgetReason({usdPerMonth}: Priced, need: Need): string | null {
-  const budget = need.budget_usd_per_month;
-  if (budget === undefined || usdPerMonth.high <= budget) return null;
-  return usdPerMonth.value > budget
-    ? `costs $${formatSignificant(usdPerMonth.value)} a month, above $${formatSignificant(budget)}`
-    : `may cost up to $${formatSignificant(usdPerMonth.high)} a month, above $${formatSignificant(budget)}`;
+function byName(a: Excluded, b: Excluded): number {
+  if (a.name !== b.name) return a.name < b.name ? -1 : 1;
+  return a.reason < b.reason ? -1 : a.reason > b.reason ? 1 : 0;
 }
 
 function apiOf(api: Extract<Offer, {kind: 'api'}>, need: Need, {workload}: Screened): Priced[] {
@@ -136,18 +148,17 @@ function apiOf(api: Extract<Offer, {kind: 'api'}>, need: Need, {workload}: Scree
   return typeof priced === 'string' || budgetReason(priced, need) !== null ? [] : [priced];
 }
 
-function cheapest(priced: readonly Priced[]): Priced[] {
-  const order = [...priced].sort(
-    (a, b) =>
-      a.usdPer1kRequests.low - b.usdPer1kRequests.low ||
-      (a.row?.latency_ms_p90 ?? Number.MAX_VALUE) - (b.row?.latency_ms_p90 ?? Number.MAX_VALUE) ||
-      (a.id < b.id ? -1 : 1),
+/** The cheapest of all, and the cheapest of every device. */
+function cheapest(quotes: readonly Quote[]): Quote[] {
+  const p90 = ({row}: Quote): number => row.latency_ms_p90 ?? Number.MAX_VALUE;
+  const id = ({row, offer}: Quote): string => `${factsKey(row)}@${offer.name}`;
+  const order = [...quotes].sort(
+    (a, b) => a.usdPer1kLow - b.usdPer1kLow || p90(a) - p90(b) || (id(a) < id(b) ? -1 : 1),
   );
   const devices = new Set<string>();
-  return order.filter((one, index) => {
-    const device = one.row?.device ?? one.offer.name;
-    const first = !devices.has(device);
-    devices.add(device);
+  return order.filter(({row}, index) => {
+    const first = !devices.has(row.device ?? '');
+    devices.add(row.device ?? '');
     return first || index < SHORTLIST;
   });
 }
@@ -209,7 +220,7 @@ export function decide(
     excluded,
     unverified: missing.length === 0 ? [] : apis.sort(byRank).map((candidate) => ({candidate, missing})),
     breakEvens: best === null ? [] : rivals.flatMap((rival) => breakEven(best, rival) ?? []),
-    priceFlips: best === null ? [] : rivals.flatMap((rival) => priceFlip(best, rival)),
+    priceFlips: best === null ? [] : bestOfPlaces(others, best).flatMap((rival) => priceFlip(best, rival)),
     ceilings: ceilings(screened, need, devices, offers),
     waiting: [...new Set(screened.waiting.map((row) => `${row.model} ${row.format} on ${row.device}`))].sort(),
     workload: screened.workload,

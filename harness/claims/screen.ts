@@ -130,28 +130,31 @@ function age(row: DecisionRow): string {
 }
 
 function oneWorkload(rows: readonly DecisionRow[]): Screened['workload'] {
+  const [first] = rows;
+  if (first === undefined) return null;
   // Two matrices may mean different things by one name.
-  const names = [...new Set(rows.map((row) => `${row.workload ?? ''} (${row.generated_tokens ?? '?'} tokens)`))].sort();
-  if (names.length > 1) {
+  const others = rows.filter(
+    ({workload, generated_tokens}) => workload !== first.workload || generated_tokens !== first.generated_tokens,
+  );
+  if (others.length > 0) {
+    const names = [first, ...others].map((row) => `${row.workload ?? ''} (${row.generated_tokens ?? '?'} tokens)`);
+    const known = [...new Set(names)].sort();
     throw new BenchError(
       'NEED_INVALID',
-      `the results hold ${names.length} workloads, whose costs cannot be compared: choose one with workload (--workload): ${some(names)}`,
+      `the results hold ${known.length} workloads, whose costs cannot be compared: choose one with workload (--workload): ${some(known)}`,
     );
   }
-  const [first] = rows;
-  return first === undefined
-    ? null
-    : {name: first.workload ?? '', prompt: first.prompt_tokens, generated: first.generated_tokens};
+  return {name: first.workload ?? '', prompt: first.prompt_tokens, generated: first.generated_tokens};
 }
 
 function oneModel(rows: readonly DecisionRow[], need: Need): void {
+  const [first] = rows;
+  if (need.min_quality !== undefined || rows.every(({model}) => model === first?.model)) return;
   const models = [...new Set(rows.map(({model}) => model ?? ''))].sort();
-  if (models.length > 1 && need.min_quality === undefined) {
-    throw new BenchError(
-      'NEED_INVALID',
-      `the results hold ${models.length} models, and the fastest is not the best: choose one with model (--model), or bound the quality with min_quality (--min-quality): ${some(models)}`,
-    );
-  }
+  throw new BenchError(
+    'NEED_INVALID',
+    `the results hold ${models.length} models, and the fastest is not the best: choose one with model (--model), or bound the quality with min_quality (--min-quality): ${some(models)}`,
+  );
 }
 
 function some(names: readonly string[]): string {

@@ -5,6 +5,7 @@ import {registerClaimsCommand} from './commands/claims.ts';
 import {registerCompareCommand} from './commands/compare.ts';
 import {registerDecideCommand} from './commands/decide.ts';
 import {registerDoctorCommand} from './commands/doctor.ts';
+import {registerExportCommand} from './commands/export.ts';
 import {registerMatrixCommand} from './commands/matrix.ts';
 import {registerMergeCommand} from './commands/merge.ts';
 import {registerSetupLlamaCppCommand} from './commands/setup-llama-cpp.ts';
@@ -20,6 +21,7 @@ export function registerCommands(program: Command, context: CommandContext): voi
   registerWeightsCommand(program, context);
   registerSetupPythonCommand(program, context);
   registerDecideCommand(program, context);
+  registerExportCommand(program, context);
   registerMergeCommand(program, context);
   registerCellCommand(program, context);
   registerStatusCommand(program, context);

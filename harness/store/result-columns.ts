@@ -46,8 +46,11 @@ class ColumnReader {
   add(chunk: string): void {
     const text = this.#rest === '' ? chunk : this.#rest + chunk;
     let from = 0;
-    for (;;) {
-      const to = endOfRecord(text, from);
+    // Searched once for all records before it: most files hold no quote at all.
+    let quote = positionOf('"', text, 0);
+    for (let feed = positionOf('\n', text, 0); feed < text.length; feed = positionOf('\n', text, from)) {
+      if (quote < from) quote = positionOf('"', text, from);
+      const to = quote > feed ? feed : endOfQuotedRecord(text, from, feed);
       if (to < 0) break;
       this.#record(text.slice(from, to));
       from = to + 1;
@@ -97,12 +100,15 @@ class ColumnReader {
   }
 }
 
-/** Position of the line feed that ends the record at `from`; −1 when it is not in the text yet. */
-function endOfRecord(text: string, from: number): number {
-  let to = text.indexOf('\n', from);
-  if (to < 0) return -1;
-  const quote = text.indexOf('"', from);
-  if (quote < 0 || quote > to) return to;
+/** The length of the text where it does not occur. */
+function positionOf(wanted: string, text: string, from: number): number {
+  const at = text.indexOf(wanted, from);
+  return at < 0 ? text.length : at;
+}
+
+/** Position of the line feed that ends a record with quotes, `feed` being its first; −1 when it is not in the text yet. */
+function endOfQuotedRecord(text: string, from: number, feed: number): number {
+  let to = feed;
   // A line feed within quotes belongs to the field: there, the number of quotes so far is odd.
   let odd = quotes(text.slice(from, to)) % 2 === 1;
   while (odd) {
