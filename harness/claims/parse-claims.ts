@@ -18,7 +18,7 @@ const MOST_LINES = 10;
 export function parseClaims(text: string, file: string): ClaimsFile {
   if (text.length > MOST_BYTES) throw invalid([`${file}:1:1: larger than 1 MiB: this is no claims file`]);
   const lines = new LineCounter();
-  const document = parseDocument(text, {lineCounter: lines, uniqueKeys: true});
+  const document = parseDocument(text, {lineCounter: lines, uniqueKeys: true, merge: true});
   const places = new Places(file, document, lines);
   const broken = [...document.errors, ...document.warnings];
   if (broken.length > 0) {

@@ -191,7 +191,7 @@ function judged(claim: Claim, reading: ClaimReading, cell: MeasuredCell, found: 
     value: value === null ? null : value * scale,
     againstValue,
     device,
-    cell: nameOf(cell, across),
+    cell: `${nameOf(cell, across)}${reading.against_price === undefined ? '' : rentOf(cell)}`,
     against: againstName,
     workload: cell.row.workload,
     caveats: [
@@ -211,9 +211,13 @@ function bandOf({ratio: expected = 1, tolerance, at}: ClaimReading): {low: numbe
 
 function exactVerdict(reading: ClaimReading, ratio: number): [Verdict, string] {
   const {low, high} = bandOf(reading);
-  return ratio >= low && ratio <= high
-    ? ['reproduced', 'a count, and the one it says']
-    : ['contradicted', 'a count, without noise and the same on every device, and another one'];
+  const is = ratio >= low && ratio <= high;
+  if (reading.price !== undefined) {
+    return is ? ['reproduced', 'the two price lists say so'] : ['contradicted', 'the two price lists say otherwise'];
+  }
+  return is
+    ? ['reproduced', 'bytes are counted, not timed: the same on every device']
+    : ['contradicted', 'another count, and bytes are the same on every device'];
 }
 
 function verdictOf(
@@ -263,7 +267,7 @@ function notMeasured(claim: Claim, reading: ClaimReading, cells: readonly Measur
   const [first] = lacking;
   const {model, format, runner, kernel, workload} = reading[first ?? 'cell'] ?? {};
   const [device] = [claim.device].flat();
-  const keys = {model, format, runner, kernel, workload, device: anywhere ? undefined : device};
+  const keys = {model, format, runner, kernel, workload, device: anywhere || hosted ? undefined : device};
   const known = Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, value ?? null]));
   const where = anywhere ? '' : `on ${device}, `;
   const what = lacking.map((side) => (side === 'cell' ? 'the cell' : 'what it is compared with')).join(' and ');
@@ -283,7 +287,7 @@ function notMeasured(claim: Claim, reading: ClaimReading, cells: readonly Measur
     against: null,
     workload: null,
     caveats: [],
-    command: hosted ? null : measureCommand(matrix, known),
+    command: measureCommand(matrix, known),
   };
 }
 
@@ -304,6 +308,11 @@ function nameOf({row}: MeasuredCell, across: ClaimReading['across']): string {
   const {format, runner, kernel, dtype} = row;
   const compares = [across.includes('model') ? row.model : null, across.includes('workload') ? row.workload : null];
   return [...compares, format, runner, kernel, dtype].filter((part) => part !== null).join(' ');
+}
+
+/** The other one of the two dated prices. */
+function rentOf({row}: MeasuredCell): string {
+  return row.price_usd_per_hour === null ? '' : ` at ${row.price_usd_per_hour} USD/h of ${row.price_date ?? 'no date'}`;
 }
 
 function numberOrNull(value: unknown): number | null {

@@ -1,5 +1,6 @@
 import {matrixJsonSchema} from '../../harness/plan/json-schema.ts';
 import {prettyJson} from './pretty-json.ts';
+import {attributePrompts, cataloguePrompts} from './products.ts';
 import {fillReadme} from './readme.ts';
 import {intentPrompts, jsonLines} from './workloads.ts';
 
@@ -14,5 +15,7 @@ export interface GeneratedFile {
 export const GENERATED_FILES: readonly GeneratedFile[] = [
   {path: 'matrices/matrix.schema.json', make: () => `${prettyJson(matrixJsonSchema())}\n`},
   {path: 'matrices/workloads/intent.jsonl', make: () => jsonLines(intentPrompts({seed: 1, perLanguage: 30}))},
+  {path: 'matrices/workloads/attributes.jsonl', make: () => jsonLines(attributePrompts({seed: 1, perLanguage: 30}))},
+  {path: 'matrices/workloads/catalogue.jsonl', make: () => jsonLines(cataloguePrompts({seed: 1, perLanguage: 10}))},
   {path: 'README.md', make: fillReadme},
 ];
