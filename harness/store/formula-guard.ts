@@ -16,5 +16,6 @@ export function guardFormula(text: string): string {
 
 /** Undoes {@link guardFormula}. */
 export function unguardFormula(text: string): string {
-  return GUARDED.test(text) ? text.slice(1) : text;
+  // Most texts need no look at the expression.
+  return text.startsWith("'") && GUARDED.test(text) ? text.slice(1) : text;
 }

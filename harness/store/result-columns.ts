@@ -35,6 +35,9 @@ class ColumnReader {
   #width = 0;
   #version = 0;
   #rest = '';
+  /** Of the row before, by column. */
+  readonly #lastTexts: string[] = [];
+  readonly #lastValues: (string | number | null)[] = [];
   /** Physical line on which the next record begins. */
   #line = 1;
 
@@ -94,7 +97,13 @@ class ColumnReader {
     }
     const row: Record<string, string | number | null> = {};
     for (const [name, index] of this.#places ?? []) {
-      row[name] = readValue(fields[index] ?? '', COLUMNS[name].kind, name, place);
+      const text = fields[index] ?? '';
+      // Names and settings stay the same for many rows: read once, and held once.
+      if (text !== this.#lastTexts[index]) {
+        this.#lastTexts[index] = text;
+        this.#lastValues[index] = readValue(text, COLUMNS[name].kind, name, place);
+      }
+      row[name] = this.#lastValues[index] ?? null;
     }
     this.#rows.push(row);
   }

