@@ -1,6 +1,6 @@
 import type {ResultRow} from '../contract/columns.ts';
 import {BenchError} from '../contract/errors.ts';
-import type {Need} from '../contract/need.ts';
+import {NEED_CELL_KEYS, type Need} from '../contract/need.ts';
 import {formatBytes, formatSignificant} from '../contract/units.ts';
 import {matchesAny} from '../plan/glob.ts';
 
@@ -107,7 +107,7 @@ export function screenRows(rows: readonly DecisionRow[], need: Need): Screened {
 }
 
 function isAbout(need: Need, row: DecisionRow): boolean {
-  return (['model', 'workload', 'format', 'runner'] as const).every((key) => {
+  return NEED_CELL_KEYS.every((key) => {
     const patterns = need[key];
     return patterns === undefined || matchesAny(patterns, [row[key] ?? '']);
   });
