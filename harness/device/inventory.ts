@@ -1,4 +1,4 @@
-import systeminformation from 'systeminformation';
+import {memLayout, system} from 'systeminformation';
 
 /** What the firmware says of the machine: read once, for people; nothing is measured by it. */
 export interface Inventory {
@@ -17,7 +17,7 @@ export interface InventorySource {
 }
 
 /** Never rejects: what cannot be read is null. */
-export async function readInventory(source: InventorySource = systeminformation): Promise<Inventory> {
+export async function readInventory(source: InventorySource = {system, memLayout}): Promise<Inventory> {
   const system = await source.system().catch(() => null);
   const modules = await source.memLayout().catch(() => []);
   return {machine: machineText(system), memoryModules: moduleText(modules)};
