@@ -149,6 +149,16 @@ export async function readAttempt(path: string): Promise<Attempt | Refusal> {
   return {path, head: head.data, records, sha256};
 }
 
+/** Files that are opened at the same time: one after the other, a merge of thousands waits for the disk most of the time. */
+const TOGETHER = 32;
+
+/** Many attempt files, in the order of the paths, a few dozen in memory at a time. @throws as {@link readAttempt}. */
+export async function* readAttempts(paths: readonly string[]): AsyncGenerator<Attempt | Refusal> {
+  for (let from = 0; from < paths.length; from += TOGETHER) {
+    yield* await Promise.all(paths.slice(from, from + TOGETHER).map(readAttempt));
+  }
+}
+
 const LINE_FEED = 0x0a;
 
 function parseJson(text: string): unknown {

@@ -14,7 +14,7 @@ import {mergedRuns} from '../../harness/derive/merged-run.ts';
 import {slurmJobs} from '../../harness/engines/slurm-jobs.ts';
 import {loadMatrix} from '../../harness/plan/load-matrix.ts';
 import {makePlan} from '../../harness/plan/plan.ts';
-import {findAttempts, readAttempt} from '../../harness/store/attempt-file.ts';
+import {findAttempts, readAttempts} from '../../harness/store/attempt-file.ts';
 import {writeRequestsCsv} from '../../harness/store/requests-csv.ts';
 import {writeResultsCsv} from '../../harness/store/results-csv.ts';
 import {planHost} from '../support/plan-hosts.ts';
@@ -112,8 +112,8 @@ async function makeThePlan(path: string): Promise<Plan> {
 
 async function mergeAll(folder: string, plan: Plan): Promise<number> {
   const candidates = [];
-  for (const path of (await findAttempts([join(folder, 'attempts')])).sealed) {
-    const read = await readAttempt(path);
+  const {sealed} = await findAttempts([join(folder, 'attempts')]);
+  for await (const read of readAttempts(sealed)) {
     if (!('code' in read)) candidates.push(candidateOf(read, deriveRows));
   }
   const runs = mergedRuns({plan, merged: mergeAttempts({plan, candidates}), derive: deriveRows, matrixText: ''});

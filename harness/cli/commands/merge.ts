@@ -6,7 +6,7 @@ import {type Candidate, candidateOf, type Merged, type MergedCell, mergeAttempts
 import {type MergedRun, mergedRuns} from '../../derive/merged-run.ts';
 import {PlanFolder, readPlan} from '../../engines/plan-folder.ts';
 import {writeFileAtomic} from '../../store/atomic-file.ts';
-import {findAttempts, readAttempt} from '../../store/attempt-file.ts';
+import {findAttempts, readAttempts} from '../../store/attempt-file.ts';
 import {writeManifest} from '../../store/manifest.ts';
 import {writeRequestsCsv} from '../../store/requests-csv.ts';
 import {writeResultsCsv} from '../../store/results-csv.ts';
@@ -41,8 +41,7 @@ export function registerMergeCommand(program: Command, context: CommandContext):
       const found = await findAttempts(paths);
       const candidates: Candidate[] = [];
       const unread: Refusal[] = found.partial.map((path) => ({path, code: 'partial', detail: 'it has no trailer'}));
-      for (const path of found.sealed) {
-        const read = await readAttempt(path);
+      for await (const read of readAttempts(found.sealed)) {
         if ('code' in read) unread.push(read);
         else candidates.push(candidateOf(read, deriveRows));
       }
