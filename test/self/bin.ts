@@ -1,9 +1,14 @@
 import {parseArgs} from 'node:util';
 import {renderTable} from '../../harness/cli/table.ts';
 import {cacheDir} from '../../harness/weights/cache-dir.ts';
+import {comparing} from './compare.ts';
 import {coverageSection} from './coverage.ts';
+import {decideScale} from './decide.ts';
 import {engineLoop, nodeOverhead, samplerCost} from './engine-loop.ts';
 import {making} from './making.ts';
+import {nvidia} from './nvidia.ts';
+import {pythonOverhead} from './python-overhead.ts';
+import {scale} from './scale.ts';
 import type {Figure, Section} from './section.ts';
 import {harnessCost, killing} from './sweep.ts';
 
@@ -11,9 +16,14 @@ import {harnessCost, killing} from './sweep.ts';
 const SECTIONS: readonly Section[] = [
   engineLoop,
   nodeOverhead,
+  pythonOverhead,
   samplerCost,
   harnessCost,
   making,
+  nvidia,
+  comparing,
+  decideScale,
+  scale,
   killing,
   coverageSection,
 ];
