@@ -345,7 +345,7 @@ describe('several processes', () => {
 
   test('two at once: one makes it, the other waits for it and says so', async () => {
     const dir = temporaryDir();
-    const first = start('make', dir, '40', '20');
+    const first = start('make', dir, '40', '150');
     await first.line('making');
     const second = start('make', dir, '40', '20');
     expect(await second.line('note')).toMatch(
