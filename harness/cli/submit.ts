@@ -64,13 +64,14 @@ async function submitSlurm(input: SubmitInput & {folder: PlanFolder; site: Site<
   const known = (await folder.jobs())?.jobs ?? [];
   const finished = new Set<string>();
   for (const {cell} of plan.cells) if (await hasSealedAttempt(folder.path, cell.id)) finished.add(cell.id);
+  const live = await liveOf(slurm, plan.planId, known);
   const jobs = slurmJobs({
     plan,
     folder: folder.path,
     site,
     command,
     finished,
-    live: known.length === 0 ? new Set<string>() : await liveTasks(slurm, known),
+    live: live.tasks,
   });
   const arrays = jobs.map((job) => ({job, what: `${job.tasks.length} tasks for ${job.device}`}));
   // All are asked about before any is submitted: half a matrix helps nobody.
@@ -93,21 +94,30 @@ async function submitSlurm(input: SubmitInput & {folder: PlanFolder; site: Site<
     return;
   }
   const out = resolve(input.out);
-  const after = submitted.filter(({kind}) => kind === 'cells').map(({id}) => id);
+  // Jobs that Slurm has forgotten cannot be waited for, and need not be.
+  const after = [...new Set([...live.jobs, ...submitted.slice(known.length).map(({id}) => id)])];
   const id = await slurm.submit(slurmMergeJob({plan, folder: folder.path, out, site, command, after}));
   await keep({id, kind: 'merge', device: null, tasks: 1, offset: 0});
   context.stdout.write(`job ${id}: merge into ${out}\nbench status ${folder.path}\nbench cancel ${folder.path}\n`);
 }
 
-async function liveTasks(slurm: Slurm, known: readonly SubmittedJob[]): Promise<Set<string>> {
-  const byId = new Map(known.map((job) => [job.id, job]));
-  const tasks = await slurm.tasks([...byId.keys()]);
-  return new Set(
-    tasks.filter(isLive).flatMap(({arrayId, places}) => {
-      const job = byId.get(arrayId);
-      return job === undefined ? [] : places.map((place) => `${job.device} ${place + job.offset}`);
-    }),
-  );
+interface Live {
+  /** As `device task`. */
+  readonly tasks: ReadonlySet<string>;
+  readonly jobs: readonly string[];
+}
+
+/** What Slurm still has of earlier submissions. */
+async function liveOf(slurm: Slurm, planId: string, known: readonly SubmittedJob[]): Promise<Live> {
+  // Of two jobs with one id (a controller that forgot) the later one is meant.
+  const byId = new Map(known.filter(({kind}) => kind === 'cells').map((job) => [job.id, job]));
+  if (byId.size === 0) return {tasks: new Set(), jobs: []};
+  const live = (await slurm.tasks(planId, [...byId.keys()])).filter(isLive);
+  const tasks = live.flatMap(({arrayId, places}) => {
+    const job = byId.get(arrayId);
+    return job === undefined ? [] : places.map((place) => `${job.device} ${place + job.offset}`);
+  });
+  return {tasks: new Set(tasks), jobs: [...new Set(live.map(({arrayId}) => arrayId))]};
 }
 
 /** bench as it was called here, for hosts that see the same folders. */

@@ -89,7 +89,7 @@ function troublesOf({
     forgotten.length === 0 || open.size === 0
       ? []
       : [
-          `Slurm has forgotten ${forgotten.length === 1 ? 'job' : 'jobs'} ${forgotten.join(', ')} (MinJobAge): told from the attempts alone`,
+          `Slurm has forgotten ${forgotten.length === 1 ? 'job' : 'jobs'} ${[...new Set(forgotten)].join(', ')} (MinJobAge, or its controller died): told from the attempts alone; to have what is missing, give the same \`bench matrix … --engine slurm\` again`,
         ];
   return [...lines, ...nodes, ...gone];
 }

@@ -3,6 +3,7 @@ import type {SlurmSite} from '../contract/engines.ts';
 import {BenchError} from '../contract/errors.ts';
 import type {Plan} from '../contract/plan.ts';
 import {commandLine, quoted} from './shell.ts';
+import {jobName} from './slurm-state.ts';
 import {ranges, type Task, taskDevices, tasksOf} from './tasks.ts';
 
 /** One call of sbatch: its arguments, and the script on its standard input. */
@@ -77,7 +78,7 @@ function job(
     tasks: numbers,
     offset,
     arguments: [
-      `--job-name=bench-${plan.planId}-${device}`,
+      `--job-name=${jobName(plan.planId)}-${device}`,
       `--comment=bench:${plan.planId}`,
       `--array=${ranges(numbers.map((number) => number - offset))}${parallel}`,
       '--requeue',
@@ -157,7 +158,7 @@ export function slurmMergeJob({
   const partition = site.merge.partition ?? site.partition;
   return {
     arguments: [
-      `--job-name=bench-${plan.planId}-merge`,
+      `--job-name=${jobName(plan.planId)}-merge`,
       `--comment=bench:${plan.planId}`,
       `--dependency=afterany:${after.join(':')}`,
       '--nodes=1',

@@ -42,6 +42,7 @@ const exitCode = z
 
 const JobSchema = z.object({
   job_id: z.number(),
+  name: z.string(),
   array_job_id: number,
   array_task_id: number,
   array_task_string: z.string().nullable().optional(),
@@ -54,13 +55,17 @@ const JobSchema = z.object({
 });
 const QueueSchema = z.object({jobs: z.array(z.unknown())});
 
+/** How the names of a plan's jobs begin. */
+export const jobName = (planId: string): string => `bench-${planId}`;
+
 /**
  * Tasks in the answer of `squeue --json`, of Slurm 22.05 to 24.11. Only those of the job ids given: from 24.05 on squeue
- * may ignore its own filters with --json.
+ * may ignore its own filters with --json. Ids alone do not do: a controller that dies before it has saved a job gives its
+ * id to somebody else's.
  *
  * @returns null when the text is not such an answer.
  */
-export function parseSqueue(text: string, ids: ReadonlySet<string>): SlurmTask[] | null {
+export function parseSqueue(text: string, planId: string, ids: ReadonlySet<string>): SlurmTask[] | null {
   let data: unknown;
   try {
     data = JSON.parse(text);
@@ -74,6 +79,7 @@ export function parseSqueue(text: string, ids: ReadonlySet<string>): SlurmTask[]
     if (!parsed.success) return [];
     const job = parsed.data;
     const arrayId = String(job.array_job_id === null || job.array_job_id === 0 ? job.job_id : job.array_job_id);
+    if (!job.name.startsWith(`${jobName(planId)}-`)) return [];
     if (!ids.has(arrayId) && !ids.has(String(job.job_id))) return [];
     const many = job.array_task_string ?? '';
     return [

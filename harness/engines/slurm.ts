@@ -34,9 +34,9 @@ export class Slurm {
   }
 
   /** Tasks of these jobs that Slurm still remembers. @throws {BenchError} `ENGINE_UNAVAILABLE`. */
-  async tasks(ids: readonly string[]): Promise<SlurmTask[]> {
+  async tasks(planId: string, ids: readonly string[]): Promise<SlurmTask[]> {
     const {status, stdout, stderr} = await this.#call('squeue', ['--json']);
-    const tasks = status === 0 ? parseSqueue(stdout, new Set(ids)) : null;
+    const tasks = status === 0 ? parseSqueue(stdout, planId, new Set(ids)) : null;
     if (tasks !== null) return tasks;
     throw new BenchError('ENGINE_UNAVAILABLE', `squeue: ${lastLine(stderr) || 'its answer was not understood'}`);
   }

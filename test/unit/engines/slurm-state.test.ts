@@ -8,6 +8,7 @@ const OLD = JSON.stringify({
   jobs: [
     {
       job_id: 12,
+      name: 'bench-p1-t4',
       array_job_id: 12,
       array_task_id: null,
       array_task_string: '3-5,9%2',
@@ -19,6 +20,7 @@ const OLD = JSON.stringify({
     },
     {
       job_id: 13,
+      name: 'bench-p1-t4',
       array_job_id: 12,
       array_task_id: 1,
       array_task_string: '',
@@ -30,6 +32,7 @@ const OLD = JSON.stringify({
     },
     {
       job_id: 14,
+      name: 'bench-p1-t4',
       array_job_id: 12,
       array_task_id: 2,
       array_task_string: '',
@@ -41,6 +44,7 @@ const OLD = JSON.stringify({
     },
     {
       job_id: 77,
+      name: 'bench-p1-t4',
       array_job_id: 0,
       array_task_id: null,
       array_task_string: '',
@@ -61,6 +65,7 @@ const NEW = JSON.stringify({
   jobs: [
     {
       job_id: 12,
+      name: 'bench-p1-t4',
       array_job_id: set(12),
       array_task_id: unset,
       array_task_string: '3-5,9%2',
@@ -72,6 +77,7 @@ const NEW = JSON.stringify({
     },
     {
       job_id: 13,
+      name: 'bench-p1-t4',
       array_job_id: set(12),
       array_task_id: set(1),
       array_task_string: '',
@@ -83,6 +89,7 @@ const NEW = JSON.stringify({
     },
     {
       job_id: 14,
+      name: 'bench-p1-t4',
       array_job_id: set(12),
       array_task_id: set(2),
       array_task_string: '',
@@ -94,6 +101,7 @@ const NEW = JSON.stringify({
     },
     {
       job_id: 77,
+      name: 'bench-p1-t4',
       array_job_id: set(0),
       array_task_id: unset,
       array_task_string: '',
@@ -108,8 +116,8 @@ const NEW = JSON.stringify({
 
 describe('the answer of squeue --json', () => {
   test('means the same in both of its shapes, and holds only the jobs asked for', () => {
-    const tasks = parseSqueue(OLD, IDS);
-    expect(parseSqueue(NEW, IDS)).toEqual(tasks);
+    const tasks = parseSqueue(OLD, 'p1', IDS);
+    expect(parseSqueue(NEW, 'p1', IDS)).toEqual(tasks);
     expect(tasks?.map(({state, places, exitStatus}) => [state, places, exitStatus])).toEqual([
       ['PENDING', [3, 4, 5, 9], 0],
       ['FAILED', [1], 78],
@@ -118,9 +126,9 @@ describe('the answer of squeue --json', () => {
   });
 
   test('is not guessed when it is something else', () => {
-    expect(parseSqueue('slurm_load_jobs error', IDS)).toBeNull();
-    expect(parseSqueue('{"meta": {}}', IDS)).toBeNull();
-    expect(parseSqueue('{"jobs": [{"job_id": "x"}, 7]}', IDS)).toEqual([]);
+    expect(parseSqueue('slurm_load_jobs error', 'p1', IDS)).toBeNull();
+    expect(parseSqueue('{"meta": {}}', 'p1', IDS)).toBeNull();
+    expect(parseSqueue('{"jobs": [{"job_id": "x"}, 7]}', 'p1', IDS)).toEqual([]);
   });
 
   test('a list of places may have steps and a limit, and may be shortened', () => {
