@@ -68,7 +68,7 @@ describe('bench doctor', () => {
         CPU        AMD Ryzen 7 5800HS with Radeon Graphics
         cores      8 usable of 8 (16 logical), avx2, L3 16.0 MiB
         memory     15.4 GiB, 11.4 GiB free
-        bandwidth  41.2 GB/s read, 8 threads; data sheet 51.2 GB/s
+        bandwidth  41.2 GB/s read, 8 threads
         llama.cpp  prebuilt, no native build (bench setup llama-cpp --native)
         Python     no Python
 
