@@ -1,0 +1,121 @@
+import {mkdir, writeFile} from 'node:fs/promises';
+import {basename, dirname, join, resolve} from 'node:path';
+import type {Command} from 'commander';
+import {CHARTS} from '../../../reports/all-charts.ts';
+import {HtmlReporter} from '../../../reports/html-reporter.ts';
+import {MarkdownReporter} from '../../../reports/markdown-reporter.ts';
+import {PngReporter} from '../../../reports/png-reporter.ts';
+import {SvgReporter} from '../../../reports/svg-reporter.ts';
+import {VegaLiteReporter} from '../../../reports/vega-lite-reporter.ts';
+import {reportDecision} from '../../claims/decision-report.ts';
+import {BenchError} from '../../contract/errors.ts';
+import type {ReportDecision} from '../../contract/report-data.ts';
+import type {Reporter} from '../../contract/reporter.ts';
+import {loadCatalogue} from '../../device/catalogue.ts';
+import type {RunFolder} from '../../store/run-folder.ts';
+import type {CommandContext} from '../context.ts';
+import {readNeed} from '../decide-need.ts';
+import {decideRuns, readDecisionRows} from '../decide-runs.ts';
+import {PACKAGE_ROOT} from '../package-root.ts';
+import {runFolders} from '../read-runs.ts';
+import {fontFiles, pageAssets} from '../report-assets.ts';
+import {readReportInput} from '../report-input.ts';
+import {PRICES_PATH, readPrices} from '../shipped-prices.ts';
+import {plain} from '../terminal.ts';
+
+/** By the name that `--formats` takes. */
+const REPORTERS: Readonly<Record<string, () => Promise<Reporter>>> = {
+  html: async () => new HtmlReporter(CHARTS, await pageAssets()),
+  svg: async () => new SvgReporter(CHARTS),
+  png: async () => new PngReporter(CHARTS, {fontFiles: fontFiles()}),
+  md: async () => new MarkdownReporter(),
+  vl: async () => new VegaLiteReporter(CHARTS),
+};
+const FORMATS = Object.keys(REPORTERS);
+
+interface ReportOptions {
+  readonly out?: string;
+  readonly formats: string;
+  readonly need: readonly string[];
+  readonly prices: string;
+  readonly title?: string;
+}
+
+/** `bench report PATH…`: pages and charts from committed files, on any machine. */
+export function registerReportCommand(program: Command, context: CommandContext): void {
+  program
+    .command('report')
+    .description('html, svg, png, md and Vega-Lite json from committed results; no hardware needed')
+    .argument('<path...>', 'run folders, or folders of runs')
+    .option('--out <dir>', 'folder of the report (default: the folder report in the first path)')
+    .option('--formats <list>', `comma-separated: ${FORMATS.join(', ')}`, FORMATS.join(','))
+    .option(
+      '--need <file>',
+      'a need to answer, as in matrices/needs; repeatable',
+      (file, known: readonly string[]) => [...known, file],
+      [],
+    )
+    .option('--prices <file>', 'prices for the needs', PRICES_PATH)
+    .option('--title <text>', 'title of the report')
+    .action(async (paths: readonly string[], options: ReportOptions) => {
+      const reporters = await chosenReporters(options.formats);
+      const folders = await runFolders(paths);
+      const decisions = await decisionsOf(folders, options);
+      const first = paths[0] ?? '.';
+      const input = await readReportInput(folders, options.title ?? titleOf(folders));
+      const out = resolve(options.out ?? join(first, 'report'));
+      for (const reporter of reporters) {
+        context.signal.throwIfAborted();
+        for (const {path, content} of await reporter.render({...input, decisions})) {
+          const file = join(out, path);
+          await write(file, content);
+          context.stdout.write(`${plain(file)}\n`);
+        }
+      }
+    });
+}
+
+/** @throws {BenchError} `USAGE` for a format that is not there. */
+async function chosenReporters(list: string): Promise<Reporter[]> {
+  const names = [...new Set(list.split(',').map((name) => name.trim()))].filter((name) => name !== '');
+  if (names.length === 0) throw new BenchError('USAGE', `--formats is empty; there are ${FORMATS.join(', ')}`);
+  const reporters: Reporter[] = [];
+  for (const name of names) {
+    const make = Object.hasOwn(REPORTERS, name) ? REPORTERS[name] : undefined;
+    if (make === undefined) throw new BenchError('USAGE', `--formats ${plain(name)}: there are ${FORMATS.join(', ')}`);
+    reporters.push(await make());
+  }
+  return reporters;
+}
+
+async function decisionsOf(
+  folders: readonly RunFolder[],
+  {need: files, prices}: ReportOptions,
+): Promise<ReportDecision[]> {
+  if (files.length === 0) return [];
+  const rows = await readDecisionRows(folders);
+  const devices = await loadCatalogue(join(PACKAGE_ROOT, 'matrices', 'devices.yaml'));
+  const decisions: ReportDecision[] = [];
+  for (const file of files) {
+    const need = await readNeed({need: file});
+    decisions.push(reportDecision(await decideRuns(rows, need, {prices: readPrices(prices), devices})));
+  }
+  return decisions;
+}
+
+function titleOf(folders: readonly RunFolder[]): string {
+  const names = folders.map(({path}) => basename(path));
+  const matrices = [...new Set(names.map((name) => name.split('--')[0] ?? name))];
+  const hosts = new Set(names.map((name) => name.split('--').slice(1, 3).join(' '))).size;
+  return `${matrices.join(', ')} on ${hosts} ${hosts === 1 ? 'host' : 'hosts'}`;
+}
+
+/** @throws {BenchError} `FILE_UNREADABLE` */
+async function write(file: string, content: string | Uint8Array): Promise<void> {
+  try {
+    await mkdir(dirname(file), {recursive: true});
+    await writeFile(file, content);
+  } catch (error) {
+    throw new BenchError('FILE_UNREADABLE', `${file} cannot be written`, {cause: error});
+  }
+}
