@@ -80,7 +80,7 @@ export class HtmlReporter implements Reporter {
       inlineScript,
     );
     const style = `${this.#assets.style}@media screen and (prefers-color-scheme:dark){${darkRules('.chart svg ')}}`;
-    const policy = `default-src 'none'; script-src ${scripts.map((text) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`).join(' ')}; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'`;
+    const policy = `default-src 'none'; script-src ${scripts.map((text) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`).join(' ')}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'`;
     const body = html`<a class="skip" href="#cells-section">Skip to the table</a>
 <header><p class="muted">bench report</p><h1>${input.title}</h1><p class="muted">${summaryLine(all)}</p></header>
 <main>

@@ -8,6 +8,7 @@ import {registerDoctorCommand} from './commands/doctor.ts';
 import {registerExportCommand} from './commands/export.ts';
 import {registerMatrixCommand} from './commands/matrix.ts';
 import {registerMergeCommand} from './commands/merge.ts';
+import {registerReportCommand} from './commands/report.ts';
 import {registerSetupLlamaCppCommand} from './commands/setup-llama-cpp.ts';
 import {registerSetupPythonCommand} from './commands/setup-python.ts';
 import {registerStatusCommand} from './commands/status.ts';
@@ -29,4 +30,5 @@ export function registerCommands(program: Command, context: CommandContext): voi
   registerSetupLlamaCppCommand(program, context);
   registerClaimsCommand(program, context);
   registerCompareCommand(program, context);
+  registerReportCommand(program, context);
 }

@@ -35,7 +35,6 @@ export const AttemptEndSchema = z.strictObject({
   lines: z.int().positive(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
-export type AttemptEnd = z.infer<typeof AttemptEndSchema>;
 
 export interface Attempt {
   /** Where it was read, for messages. */

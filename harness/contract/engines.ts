@@ -32,7 +32,6 @@ const SlurmDeviceSchema = z
       error: 'give gres, constraint or partition: without one a cell may land on any node',
     },
   );
-export type SlurmDevice = z.infer<typeof SlurmDeviceSchema>;
 
 export const SlurmSiteSchema = z.strictObject({
   partition: word.optional(),

@@ -112,10 +112,9 @@ function titleOf(folders: readonly RunFolder[]): string {
 
 /** @throws {BenchError} `FILE_UNREADABLE` */
 async function write(file: string, content: string | Uint8Array): Promise<void> {
-  try {
-    await mkdir(dirname(file), {recursive: true});
-    await writeFile(file, content);
-  } catch (error) {
-    throw new BenchError('FILE_UNREADABLE', `${file} cannot be written`, {cause: error});
-  }
+  const failed = (cause: unknown): never => {
+    throw new BenchError('FILE_UNREADABLE', `${file} cannot be written`, {cause});
+  };
+  await mkdir(dirname(file), {recursive: true}).catch(failed);
+  await writeFile(file, content).catch(failed);
 }
