@@ -23,7 +23,12 @@ export function registerCancelCommand(program: Command, context: CommandContext)
         );
       }
       const slurm = new Slurm(callProgram);
-      const live = (await slurm.tasks(jobs.jobs.map(({id}) => id))).filter(isLive);
+      const live = (
+        await slurm.tasks(
+          jobs.planId,
+          jobs.jobs.map(({id}) => id),
+        )
+      ).filter(isLive);
       const ids = [...new Set(live.map(({arrayId}) => arrayId))];
       await slurm.cancel(ids);
       context.stdout.write(ids.length === 0 ? 'nothing is queued or running\n' : `cancelled ${ids.join(' ')}\n`);

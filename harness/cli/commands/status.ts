@@ -49,7 +49,10 @@ async function askEngine(jobs: Jobs | null): Promise<EngineAnswer> {
   if (jobs === null || jobs.engine !== 'slurm') return {tasks: null, sickNodes: [], warning: null};
   const slurm = new Slurm(callProgram);
   try {
-    const tasks = await slurm.tasks(jobs.jobs.map(({id}) => id));
+    const tasks = await slurm.tasks(
+      jobs.planId,
+      jobs.jobs.map(({id}) => id),
+    );
     return {tasks, sickNodes: await slurm.sickNodes(), warning: null};
   } catch (error) {
     if (!(error instanceof BenchError)) throw error;
