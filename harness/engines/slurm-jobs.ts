@@ -126,6 +126,7 @@ function cellScript(device: string, offset: number, {plan, folder, site, command
     '# 75: try again. Whatever else it was, another try would end the same.',
     `if [ "$status" = 75 ] && [ "\${SLURM_RESTART_COUNT:-0}" -lt ${site.tries - 1} ]; then`,
     '  # By its place: the id of the last element is that of the whole array.',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the shell's
     '  scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"',
     'fi',
     'exit "$status"',
