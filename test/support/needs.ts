@@ -16,9 +16,11 @@ const TOOLS = {
     find: () => onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome'),
     get: 'install the package chromium',
   },
+  /** Its integration test still leans on timing (it failed on a machine with other work): asked for by name until it does not. */
   slurm: {
-    find: () => onPath('slurmctld') ?? existing('/usr/sbin/slurmctld'),
-    get: 'install the packages slurmctld slurmd slurm-client',
+    find: () =>
+      process.env['BENCH_TEST_SLURM'] === '1' ? (onPath('slurmctld') ?? existing('/usr/sbin/slurmctld')) : null,
+    get: 'install the packages slurmctld slurmd slurm-client and set BENCH_TEST_SLURM=1, on a machine without other work',
   },
   cmake: {find: () => onPath('cmake'), get: 'install the packages cmake g++ git'},
   gpu: {find: () => onPath('nvidia-smi'), get: 'run on a host with an NVIDIA GPU'},
