@@ -38,7 +38,7 @@ export async function submit(input: SubmitInput): Promise<void> {
   const {engine, plan, context} = input;
   const engines = await loadEngines(input.enginesFile);
   const folder = new PlanFolder(join(input.out, 'plans', `${plan.matrix}--${plan.planId}`));
-  context.stderr.write(`${totalsText(plan, input.prices)}\n`);
+  context.stderr.write(`${perDeviceText(perDevice(plan, input.prices))}\n`);
   if (engine === 'slurm') {
     if (engines.slurm === undefined) throw missing(input.enginesFile, 'slurm');
     await submitSlurm({...input, folder, site: engines.slurm});
@@ -151,12 +151,23 @@ async function writeSkyPilot({
 }
 
 /** Hours and money per device, at most: every cell with its whole budget, weights made beforehand. */
-export function totalsText(plan: Plan, prices: ReadonlyMap<string, HourlyPrice>): string {
-  const cost = (device: string, hours: number): string => {
+export function perDevice(plan: Plan, prices: ReadonlyMap<string, HourlyPrice>): NonNullable<Plan['perDevice']> {
+  return deviceTotals(plan).map(({device, cells, hours}) => {
     const price = prices.get(device);
-    if (price === undefined) return '';
-    const [low, high] = [price.lowUsd * hours, price.highUsd * hours].map((usd) => usd.toFixed(2));
-    return low === high ? `${low}` : `${low}–${high}`;
+    return {
+      device,
+      cells,
+      hours: Number(hours.toFixed(3)),
+      usdLow: price === undefined ? null : Number((price.lowUsd * hours).toFixed(2)),
+      usdHigh: price === undefined ? null : Number((price.highUsd * hours).toFixed(2)),
+    };
+  });
+}
+
+export function perDeviceText(totals: NonNullable<Plan['perDevice']>): string {
+  const usd = (low: number | null, high: number | null): string => {
+    if (low === null || high === null) return '';
+    return low === high ? low.toFixed(2) : `${low.toFixed(2)}–${high.toFixed(2)}`;
   };
   return renderTable(
     [
@@ -165,11 +176,11 @@ export function totalsText(plan: Plan, prices: ReadonlyMap<string, HourlyPrice>)
       {title: 'time ≤', align: 'right'},
       {title: 'USD ≤ (cheapest–dearest offer of prices.yaml)', align: 'right'},
     ],
-    deviceTotals(plan).map(({device, cells, hours}) => [
+    totals.map(({device, cells, hours, usdLow, usdHigh}) => [
       device,
       String(cells),
       formatSeconds(hours * 3600),
-      cost(device, hours),
+      usd(usdLow, usdHigh),
     ]),
   );
 }

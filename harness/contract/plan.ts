@@ -42,5 +42,18 @@ export const PlanSchema = z.strictObject({
   rounds: z.int().positive(),
   canary: z.boolean(),
   cells: z.array(PlannedCellSchema),
+  /** What the plan asks of each device, at most; for who has to decide whether to pay for it. */
+  perDevice: z
+    .array(
+      z.strictObject({
+        device: z.string(),
+        cells: z.int().nonnegative(),
+        hours: z.number().nonnegative(),
+        /** Cheapest and dearest offer of prices.yaml; null without one. */
+        usdLow: z.number().nullable(),
+        usdHigh: z.number().nullable(),
+      }),
+    )
+    .optional(),
 });
 export type Plan = z.infer<typeof PlanSchema>;

@@ -32,7 +32,7 @@ import {planText, planTotals} from '../plan-text.ts';
 import {Progress} from '../progress.ts';
 import {RUNNERS} from '../registry.ts';
 import {rentalPrices} from '../rental-prices.ts';
-import {ENGINES, submit} from '../submit.ts';
+import {ENGINES, perDevice, perDeviceText, submit} from '../submit.ts';
 import {caveatLines, summaryTable} from '../summary.ts';
 import {isLive, plain, styleFor} from '../terminal.ts';
 
@@ -97,8 +97,13 @@ export function registerMatrixCommand(program: Command, context: CommandContext)
           ...(options.budget === undefined ? {} : {budgetSeconds: options.budget}),
         },
       });
+      const prices = await rentalPrices(join(PACKAGE_ROOT, 'matrices', 'prices.yaml'));
       if (options.plan === true) {
-        context.stdout.write(options.json === true ? `${JSON.stringify(plan, null, 1)}\n` : `${planText(plan)}\n`);
+        const totals = perDevice(plan, prices);
+        const text = `${planText(plan)}\n\n${perDeviceText(totals)}`;
+        context.stdout.write(
+          options.json === true ? `${JSON.stringify({...plan, perDevice: totals}, null, 1)}\n` : `${text}\n`,
+        );
         return;
       }
       if (options.engine !== 'local') {
@@ -110,7 +115,7 @@ export function registerMatrixCommand(program: Command, context: CommandContext)
           enginesFile: options.engines,
           out,
           context,
-          prices: await rentalPrices(join(PACKAGE_ROOT, 'matrices', 'prices.yaml')),
+          prices,
         });
         return;
       }
