@@ -14,8 +14,8 @@ import {runCell} from '../run-cell.ts';
 import {isLive, plain, styleFor} from '../terminal.ts';
 
 /** sysexits.h: EX_TEMPFAIL and EX_CONFIG. */
-export const TRY_AGAIN = 75;
-export const WRONG_DEVICE = 78;
+const TRY_AGAIN = 75;
+const WRONG_DEVICE = 78;
 
 interface CellOptions {
   readonly plan: string;
