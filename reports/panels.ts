@@ -63,13 +63,20 @@ const lineName = (position: number, label: string): string => String(position).p
 export function linesOf<T extends CellDatum>(data: readonly T[]): Line<T>[] {
   const lines: Line<T>[] = [];
   let panel: string | null = null;
+  let label: string | null = null;
+  let position = -1;
   for (const datum of data) {
     if (datum.panel !== panel) {
       panel = datum.panel;
       const {model, device} = datum;
-      lines.push({line: lineName(lines.length, ''), heading: panel, panel, model, device, ended: '', figure: ''});
+      position++;
+      label = null;
+      lines.push({line: lineName(position, ''), heading: panel, panel, model, device, ended: '', figure: ''});
     }
-    lines.push({...datum, line: lineName(lines.length, datum.label), heading: ''});
+    // Several marks of one cell, such as its requests, stand on one line.
+    if (label !== datum.label) position++;
+    label = datum.label;
+    lines.push({...datum, line: lineName(position, label), heading: ''});
   }
   return lines;
 }

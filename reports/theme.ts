@@ -24,6 +24,17 @@ export const PALETTE = [
   '#7f7f7f',
 ] as const;
 
+/** Shapes go with the colours wherever a chart has points: colour is never the only sign. */
+export const SHAPES = [
+  'circle',
+  'square',
+  'triangle-up',
+  'diamond',
+  'cross',
+  'triangle-down',
+  'triangle-right',
+] as const;
+
 /** How a cell ended: colour and sign. */
 export const STATUS_LOOKS = {
   ok: {color: '#009e73', sign: '✓'},

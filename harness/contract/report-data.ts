@@ -28,6 +28,8 @@ export interface ReportClaim {
   readonly sentence: string;
   readonly says: string;
   readonly expected: number;
+  /** Of a `figure`, `ratio` is measured ÷ expected. Absent: ratio. */
+  readonly kind?: string;
   readonly verdict: string;
   readonly reason: string;
   readonly ratio: {readonly ratio: number; readonly low: number | null; readonly high: number | null} | null;

@@ -1,0 +1,95 @@
+import type {RequestRow} from '../../harness/contract/columns.ts';
+import {cellData, rowKey} from '../cell.ts';
+import type {Chart} from '../chart.ts';
+import {CELL_TOOLTIP, cellPanels, firstCells, ratioScale, withoutRow} from '../panels.ts';
+import {axisTitle} from '../text.ts';
+import {BLUE, ORANGE} from '../theme.ts';
+
+const TITLE = 'Request times, round by round';
+const MOST_CELLS = 16;
+const MOST_A_ROUND = 60;
+const US_A_MS = 1000;
+
+const middle = (sorted: readonly number[]): number =>
+  ((sorted[Math.floor((sorted.length - 1) / 2)] ?? 0) + (sorted[Math.ceil((sorted.length - 1) / 2)] ?? 0)) / 2;
+
+/** Evenly spaced ones of a sorted list: its ends stay. */
+export function thinned<T>(sorted: readonly T[], most: number): T[] {
+  if (sorted.length <= most) return [...sorted];
+  return Array.from(
+    {length: most},
+    (_, index) => sorted[Math.round((index * (sorted.length - 1)) / (most - 1))],
+  ).filter((one) => one !== undefined);
+}
+
+function byRound(requests: readonly RequestRow[]): Map<number, number[]> {
+  const rounds = new Map<number, number[]>();
+  for (const {round, latency_us: latency} of requests) {
+    if (round === null || latency === null) continue;
+    const known = rounds.get(round);
+    if (known === undefined) rounds.set(round, [latency / US_A_MS]);
+    else known.push(latency / US_A_MS);
+  }
+  for (const times of rounds.values()) times.sort((a, b) => a - b);
+  return new Map([...rounds].sort(([a], [b]) => a - b));
+}
+
+/** Every request of the cells whose rounds differ most: drift of the host shows as a shift from round to round. */
+export const requestTimes: Chart = {
+  id: 'request-times',
+  title: TITLE,
+  about:
+    'One stroke a request; the diamond is the median of the round. Rounds of one cell lie over each other on a steady host; where they wander, the host drifted while it was measured.',
+  absent: 'There is no requests.csv, or it has no request of these cells.',
+  spec: ({rows, requests}) => {
+    const byCell = new Map<string, RequestRow[]>();
+    for (const request of requests) {
+      const known = byCell.get(rowKey(request));
+      if (known === undefined) byCell.set(rowKey(request), [request]);
+      else known.push(request);
+    }
+    const cells = cellData(rows).flatMap((cell) => {
+      const rounds = byRound(byCell.get(cell.key) ?? []);
+      if (rounds.size === 0) return [];
+      const medians = [...rounds.values()].map(middle);
+      return [{cell, rounds, drift: Math.max(...medians) / Math.min(...medians)}];
+    });
+    if (cells.length === 0) return null;
+    const {data: shown, note} = firstCells(
+      [...cells].sort((a, b) => b.drift - a.drift || a.cell.order - b.cell.order),
+      MOST_CELLS,
+      'cells, by how far their rounds differ',
+    );
+    const data = shown.flatMap(({cell, rounds, drift}) =>
+      [...rounds].flatMap(([round, times]) => {
+        const base = {
+          ...withoutRow(cell),
+          panel: `${cell.label} · ${cell.panel}`,
+          label: `round ${round + 1} (${times.length})`,
+          median: null as number | null,
+          ms: null as number | null,
+          drift: rounds.size < 2 ? 'one round' : `× ${drift.toFixed(3)} between rounds`,
+        };
+        return [...thinned(times, MOST_A_ROUND).map((ms) => ({...base, ms})), {...base, median: middle(times)}];
+      }),
+    );
+    const scale = ratioScale(data.flatMap(({ms, median}) => [ms, median]));
+    const x = {type: 'quantitative', title: axisTitle('latency_ms_p50', 'ms').replace(' p50', ''), scale} as const;
+    const tooltip = [...CELL_TOOLTIP, {field: 'drift', type: 'nominal', title: 'medians'} as const];
+    return cellPanels({
+      title: TITLE,
+      notes: ['In brackets the requests of the round; of many, evenly spaced ones are drawn.', note],
+      data,
+      layers: [
+        {
+          mark: {type: 'tick', color: BLUE, thickness: 1.2, opacity: 0.6, height: {band: 0.7}},
+          encoding: {x: {...x, field: 'ms'}, tooltip},
+        },
+        {
+          mark: {type: 'point', filled: true, shape: 'diamond', size: 60, color: ORANGE, opacity: 1},
+          encoding: {x: {...x, field: 'median'}, tooltip},
+        },
+      ],
+    });
+  },
+};

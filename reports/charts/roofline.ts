@@ -1,0 +1,89 @@
+import {formatScaled, formatSignificant} from '../../harness/contract/units.ts';
+import {cellData} from '../cell.ts';
+import type {Chart} from '../chart.ts';
+import {firstCells, ratioScale, withoutRow} from '../panels.ts';
+import {axisTitle} from '../text.ts';
+import {MUTED} from '../theme.ts';
+import {type Position, scatter} from './scatter.ts';
+
+const TITLE = 'Decode against the measured memory bandwidth';
+const MB = 1e6;
+
+/** Decode steps a second over the bytes that a step reads; the line is all that the memory can give. */
+export const roofline: Chart = {
+  id: 'roofline',
+  title: TITLE,
+  about:
+    'A decode step reads all weights once. On the line, memory is the limit; a point below it loses time elsewhere: unpacking, launching, waiting. Both axes are logarithmic.',
+  absent: 'No cell has both a decode speed and a measured memory bandwidth.',
+  spec: ({rows}) => {
+    const {data, note} = firstCells(
+      cellData(rows).flatMap((cell) => {
+        const {bandwidth_ratio: ratio, memory_bandwidth_bytes_per_s: bandwidth, bytes_per_token: bytes} = cell.row;
+        if (ratio === null || bandwidth === null || bytes === null || ratio <= 0 || bytes <= 0) return [];
+        const figure = `${formatSignificant(100 * ratio)} % of ${formatScaled(bandwidth, 'B/s')}`;
+        return [
+          {
+            ...withoutRow(cell),
+            megabytes: bytes / MB,
+            steps: (ratio * bandwidth) / bytes,
+            bandwidth,
+            figure,
+            named: true,
+          },
+        ];
+      }),
+    );
+    if (data.length === 0) return null;
+    // Threads and runs of one device differ a little: its ceiling is the most that was measured.
+    const ceilings = new Map<string, number>();
+    for (const {device, bandwidth} of data) ceilings.set(device, Math.max(bandwidth, ceilings.get(device) ?? 0));
+    const sizes = data.map(({megabytes}) => megabytes);
+    const ends = [Math.min(...sizes) / 1.5, Math.max(...sizes) * 1.5];
+    const lines = [...ceilings].flatMap(([device, bandwidth]) =>
+      ends.map((megabytes, end) => ({
+        device,
+        megabytes,
+        steps: bandwidth / MB / megabytes,
+        name: end === 1 ? formatScaled(bandwidth, 'B/s') : '',
+      })),
+    );
+    const steps = [...data.map((one) => one.steps), ...lines.map((one) => one.steps)];
+    const heights = [Math.min(...steps), ratioScale(steps).domain[1]];
+    const axes: Position = {
+      x: {
+        field: 'megabytes',
+        type: 'quantitative',
+        title: axisTitle('bytes_per_token', 'MB'),
+        scale: {type: 'log', domain: ends, nice: false},
+        axis: {format: '~s', tickCount: 6},
+      },
+      y: {
+        field: 'steps',
+        type: 'quantitative',
+        title: 'decode steps per second',
+        scale: {type: 'log', domain: heights, nice: true},
+        axis: {format: '~s', tickCount: 6},
+      },
+    };
+    return scatter({
+      title: TITLE,
+      notes: ['Line: measured read bandwidth ÷ bytes of a step. Points: what was reached.', note],
+      data,
+      encoding: axes,
+      figureTitle: 'reached',
+      below: [
+        {
+          data: {name: 'ceilings', values: lines},
+          mark: {type: 'line', strokeWidth: 1.5, opacity: 0.8},
+          encoding: {...axes, color: {field: 'device', type: 'nominal', title: 'device'}},
+        },
+        {
+          data: {name: 'ceilings', values: lines},
+          mark: {type: 'text', align: 'right', dy: -8, fontSize: 10, color: MUTED},
+          encoding: {...axes, text: {field: 'name', type: 'nominal'}},
+        },
+      ],
+    });
+  },
+};
