@@ -127,22 +127,36 @@ export function figureLayer(width = CHART_WIDTH) {
   } as const;
 }
 
+const BEYOND = 1.15;
+
 /**
- * A scale for figures that are compared by their ratio: linear from zero, or logarithmic over more than a decade and a
- * half. The domain is given, so that filtering on the page does not move it.
+ * Scale and axis for figures that are compared by their ratio: linear from zero, or logarithmic over more than a decade
+ * and a half. The domain is given, so that filtering on the page does not move it.
  */
-export function ratioScale(values: readonly (number | null | undefined)[]): {
-  type: 'log' | 'linear';
-  domain: [number, number];
-  nice: true;
+export function ratioAxis(values: readonly (number | null | undefined)[]): {
+  scale: {type: 'log' | 'linear'; domain: [number, number]; nice: boolean};
+  axis: {values?: number[]; format: string};
 } {
   const positive = values.filter(
-    (value): value is number => typeof value === 'number' && value > 0 && value < Infinity,
+    (value): value is number => typeof value === 'number' && value > 0 && Number.isFinite(value),
   );
-  const least = positive.reduce((a, b) => Math.min(a, b), Infinity);
+  const least = positive.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
   const most = positive.reduce((a, b) => Math.max(a, b), 0);
-  if (positive.length === 0) return {type: 'linear', domain: [0, 1], nice: true};
-  return most / least < 30
-    ? {type: 'linear', domain: [0, most], nice: true}
-    : {type: 'log', domain: [least, most], nice: true};
+  if (positive.length === 0 || most / least < 30) {
+    return {scale: {type: 'linear', domain: [0, most || 1], nice: true}, axis: {format: ',~r'}};
+  }
+  const domain: [number, number] = [least / BEYOND, most * BEYOND];
+  return {scale: {type: 'log', domain, nice: false}, axis: {values: logTicks(domain), format: ',~r'}};
+}
+
+/** Powers of ten; over less than three decades twos and fives, too. */
+function logTicks([from, to]: readonly [number, number]): number[] {
+  const steps = to / from < 1000 ? [1, 2, 5] : [1];
+  const first = Math.floor(Math.log10(from));
+  const decades = Array.from({length: Math.ceil(Math.log10(to)) - first + 1}, (_, index) => first + index);
+  // A negative power as a division: 10 ** -1 * 2 is not 0.2.
+  const power = (step: number, decade: number): number => (decade < 0 ? step / 10 ** -decade : step * 10 ** decade);
+  return decades
+    .flatMap((decade) => steps.map((step) => power(step, decade)))
+    .filter((tick) => tick >= from && tick <= to);
 }

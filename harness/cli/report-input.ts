@@ -1,6 +1,8 @@
 import {join} from 'node:path';
 import {attribute} from '../claims/attribution.ts';
 import {measuredCells} from '../claims/measured-cell.ts';
+import {claimsLedger} from '../claims/verdict.ts';
+import type {ClaimsFile} from '../contract/claim.ts';
 import type {RequestRow, ResultRow} from '../contract/columns.ts';
 import {BenchError} from '../contract/errors.ts';
 import type {ReportDevice} from '../contract/report-data.ts';
@@ -11,6 +13,7 @@ import {readManifest} from '../store/manifest.ts';
 import {readResultsCsv} from '../store/results-csv.ts';
 import type {RunFolder} from '../store/run-folder.ts';
 import {PACKAGE_ROOT} from './package-root.ts';
+import {readOneTelemetry} from './report-telemetry.ts';
 
 /** Requests that a report reads at most; beyond that, cells whose rounds differ come first. */
 const MOST_REQUESTS = 200_000;
@@ -18,7 +21,11 @@ const MOST_REQUESTS = 200_000;
 const MOST_ATTRIBUTED = 5000;
 
 /** Everything that a report shows, read from the committed files of the runs. */
-export async function readReportInput(folders: readonly RunFolder[], title: string): Promise<ReportInput> {
+export async function readReportInput(
+  folders: readonly RunFolder[],
+  title: string,
+  claimsFiles: readonly ClaimsFile[] = [],
+): Promise<ReportInput> {
   const runs: RunData[] = [];
   const requests: RequestRow[] = [];
   let left = MOST_REQUESTS;
@@ -39,8 +46,10 @@ export async function readReportInput(folders: readonly RunFolder[], title: stri
     }
   }
   const rows = runs.flatMap((run) => run.rows);
+  const cells = measuredCells(rows, requests);
   const total = rows.reduce((sum, row) => sum + (row.requests ?? 0), 0);
-  const attributed = rows.length <= MOST_ATTRIBUTED ? attribute(measuredCells(rows, requests)) : null;
+  const attributed = rows.length <= MOST_ATTRIBUTED ? attribute(cells) : null;
+  const telemetry = await readOneTelemetry(folders, runs);
   return {
     title,
     runs,
@@ -49,6 +58,8 @@ export async function readReportInput(folders: readonly RunFolder[], title: stri
     requestsTotal: total,
     devices: await devicesOf(runs),
     ...(attributed === null ? {} : {attributions: attributed}),
+    ...(telemetry === null ? {} : {telemetry}),
+    claims: claimsFiles.flatMap((claims) => claimsLedger(claims, cells)),
   };
 }
 

@@ -2,7 +2,7 @@ import {formatSignificant} from '../../harness/contract/units.ts';
 import type {Chart} from '../chart.ts';
 import {CELL_TOOLTIP, cellPanels, ENDED_LAYER, figureLayer, firstCells} from '../panels.ts';
 import {clean} from '../text.ts';
-import {BLUE, INK, ORANGE} from '../theme.ts';
+import {BLUE, MUTED, ORANGE} from '../theme.ts';
 
 const TITLE = 'What a publication says, and what was measured';
 const MOST = 60;
@@ -71,7 +71,7 @@ export const claimsStrip: Chart = {
       data,
       layers: [
         {
-          mark: {type: 'rule', color: INK, strokeDash: [3, 3]},
+          mark: {type: 'rule', color: MUTED, opacity: 0.6, strokeDash: [3, 3]},
           encoding: {x: {...x, datum: 1}, y: {value: 0}, y2: {value: 'height'}},
         },
         {

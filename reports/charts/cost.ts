@@ -1,7 +1,7 @@
 import {formatSignificant} from '../../harness/contract/units.ts';
 import {cellData} from '../cell.ts';
 import type {Chart} from '../chart.ts';
-import {firstCells, ratioScale, withoutRow} from '../panels.ts';
+import {firstCells, ratioAxis, withoutRow} from '../panels.ts';
 import {axisTitle} from '../text.ts';
 import {MUTED} from '../theme.ts';
 import {scatter} from './scatter.ts';
@@ -52,13 +52,13 @@ export const cost: Chart = {
         field: 'usd',
         type: 'quantitative',
         title: axisTitle('usd_per_1m_output_tokens'),
-        scale: ratioScale(data.map(({usd}) => usd)),
+        ...ratioAxis(data.map(({usd}) => usd)),
       },
       y: {
         field: 'p90',
         type: 'quantitative',
         title: axisTitle('latency_ms_p90'),
-        scale: ratioScale(data.map(({p90}) => p90)),
+        ...ratioAxis(data.map(({p90}) => p90)),
       },
     } as const;
     return scatter({

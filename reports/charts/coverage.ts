@@ -36,7 +36,7 @@ export const coverage: Chart = {
             (status) =>
               `${STATUS_LOOKS[status].sign} ${status} ${data.filter((cell) => cell.status === status).length}`,
           )
-          .join('   '),
+          .join(' · '),
         note,
       ),
       data: {name: 'cells', values: data.map((datum) => ({...datum}))},

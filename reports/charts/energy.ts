@@ -1,7 +1,7 @@
 import {formatSignificant} from '../../harness/contract/units.ts';
 import {cellData} from '../cell.ts';
 import type {Chart} from '../chart.ts';
-import {CELL_TOOLTIP, cellPanels, ENDED_LAYER, figureLayer, firstCells, ratioScale, withoutRow} from '../panels.ts';
+import {CELL_TOOLTIP, cellPanels, ENDED_LAYER, figureLayer, firstCells, ratioAxis, withoutRow} from '../panels.ts';
 import {axisTitle} from '../text.ts';
 import {GREEN} from '../theme.ts';
 
@@ -32,7 +32,7 @@ export const energy: Chart = {
       field: 'value',
       type: 'quantitative',
       title: axisTitle('energy_j_per_token'),
-      scale: ratioScale(data.map(({value}) => value)),
+      ...ratioAxis(data.map(({value}) => value)),
     } as const;
     return cellPanels({
       title: TITLE,

@@ -1,7 +1,7 @@
 import {formatSignificant} from '../../harness/contract/units.ts';
 import {cellData} from '../cell.ts';
 import type {Chart} from '../chart.ts';
-import {CELL_TOOLTIP, cellPanels, ENDED_LAYER, figureLayer, firstCells, ratioScale, withoutRow} from '../panels.ts';
+import {CELL_TOOLTIP, cellPanels, ENDED_LAYER, figureLayer, firstCells, ratioAxis, withoutRow} from '../panels.ts';
 import {axisTitle} from '../text.ts';
 import {BLUE, MUTED, ORANGE, PALETTE, PAPER} from '../theme.ts';
 
@@ -30,11 +30,11 @@ export const latency: Chart = {
         return {...withoutRow(cell), p50, p90, p99, low, high, far: p99 ?? p90, figure: p50 === null ? '' : figure};
       }),
     );
-    const scale = ratioScale(data.flatMap(({p50, p90, p99, low, high}) => [p50, p90, p99, low, high]));
+    const axes = ratioAxis(data.flatMap(({p50, p90, p99, low, high}) => [p50, p90, p99, low, high]));
     const x = {
       type: 'quantitative',
       title: axisTitle('latency_ms_p50').replace('p50', 'p50 / p90 / p99'),
-      scale,
+      ...axes,
     } as const;
     return cellPanels({
       title: TITLE,

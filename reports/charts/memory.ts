@@ -51,7 +51,9 @@ function memoryChart(options: {
     spec: ({rows, devices}) => {
       const capacityOf = (row: ResultRow): number | null =>
         devices?.find(({name, kind}) => name === row.device && kind === options.device)?.memoryBytes ?? null;
-      const cells = cellData(rows).filter(({row}) => kindsOf(row).length > 0 || row.status !== 'ok');
+      const other = new Set(devices?.filter(({kind}) => kind !== options.device).map(({name}) => name));
+      const expected = (row: ResultRow): boolean => options.device === 'cpu' || !other.has(row.device ?? '');
+      const cells = cellData(rows).filter(({row}) => kindsOf(row).length > 0 || (row.status !== 'ok' && expected(row)));
       if (!cells.some(({row}) => kindsOf(row).length > 0)) return null;
       const {data, note} = firstCells(cells);
       const most = Math.max(...data.map(({row}) => sum(kindsOf(row))));

@@ -1,7 +1,7 @@
 import {formatSignificant} from '../../harness/contract/units.ts';
 import {cellData} from '../cell.ts';
 import type {Chart} from '../chart.ts';
-import {firstCells, ratioScale, withoutRow} from '../panels.ts';
+import {firstCells, ratioAxis, withoutRow} from '../panels.ts';
 import {axisTitle} from '../text.ts';
 import {MUTED} from '../theme.ts';
 import {scatter} from './scatter.ts';
@@ -38,9 +38,13 @@ export const qualitySpeed: Chart = {
       field: 'speed',
       type: 'quantitative',
       title: axisTitle('output_tokens_per_s'),
-      scale: ratioScale(data.map(({speed}) => speed)),
+      ...ratioAxis(data.map(({speed}) => speed)),
     } as const;
-    const y = {type: 'quantitative', title: axisTitle('quality_value', 'share of right answers'), scale} as const;
+    const y = {
+      type: 'quantitative',
+      title: axisTitle('quality_value', 'share of right answers').replace(' value', ''),
+      scale,
+    } as const;
     return scatter({
       title: TITLE,
       notes: [note],

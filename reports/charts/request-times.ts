@@ -1,8 +1,8 @@
 import type {RequestRow} from '../../harness/contract/columns.ts';
+import {formatSignificant} from '../../harness/contract/units.ts';
 import {cellData, rowKey} from '../cell.ts';
 import type {Chart} from '../chart.ts';
-import {CELL_TOOLTIP, cellPanels, firstCells, ratioScale, withoutRow} from '../panels.ts';
-import {axisTitle} from '../text.ts';
+import {CELL_TOOLTIP, cellPanels, figureLayer, firstCells, withoutRow} from '../panels.ts';
 import {BLUE, ORANGE} from '../theme.ts';
 
 const TITLE = 'Request times, round by round';
@@ -39,7 +39,7 @@ export const requestTimes: Chart = {
   id: 'request-times',
   title: TITLE,
   about:
-    'One stroke a request; the diamond is the median of the round. Rounds of one cell lie over each other on a steady host; where they wander, the host drifted while it was measured.',
+    'One stroke a request, relative to the median of its cell; the diamond is the median of the round. Rounds of one cell lie over each other on a steady host; where they wander, the host drifted while it was measured.',
   absent: 'There is no requests.csv, or it has no request of these cells.',
   spec: ({rows, requests}) => {
     const byCell = new Map<string, RequestRow[]>();
@@ -52,7 +52,8 @@ export const requestTimes: Chart = {
       const rounds = byRound(byCell.get(cell.key) ?? []);
       if (rounds.size === 0) return [];
       const medians = [...rounds.values()].map(middle);
-      return [{cell, rounds, drift: Math.max(...medians) / Math.min(...medians)}];
+      const all = middle([...rounds.values()].flat().sort((a, b) => a - b));
+      return all <= 0 ? [] : [{cell, rounds, all, drift: Math.max(...medians) / Math.min(...medians)}];
     });
     if (cells.length === 0) return null;
     const {data: shown, note} = firstCells(
@@ -60,21 +61,29 @@ export const requestTimes: Chart = {
       MOST_CELLS,
       'cells, by how far their rounds differ',
     );
-    const data = shown.flatMap(({cell, rounds, drift}) =>
+    const data = shown.flatMap(({cell, rounds, all, drift}) =>
       [...rounds].flatMap(([round, times]) => {
         const base = {
           ...withoutRow(cell),
           panel: `${cell.label} · ${cell.panel}`,
           label: `round ${round + 1} (${times.length})`,
           median: null as number | null,
-          ms: null as number | null,
+          relative: null as number | null,
+          figure: '',
           drift: rounds.size < 2 ? 'one round' : `× ${drift.toFixed(3)} between rounds`,
         };
-        return [...thinned(times, MOST_A_ROUND).map((ms) => ({...base, ms})), {...base, median: middle(times)}];
+        return [
+          ...thinned(times, MOST_A_ROUND).map((ms) => ({...base, relative: ms / all})),
+          {...base, median: middle(times) / all, figure: `${formatSignificant(middle(times))} ms`},
+        ];
       }),
     );
-    const scale = ratioScale(data.flatMap(({ms, median}) => [ms, median]));
-    const x = {type: 'quantitative', title: axisTitle('latency_ms_p50', 'ms').replace(' p50', ''), scale} as const;
+    const values = data.flatMap(({relative, median}) => [relative, median]).filter((value) => value !== null);
+    const x = {
+      type: 'quantitative' as const,
+      title: 'latency ÷ median latency of the cell',
+      scale: {domain: [Math.min(0.95, ...values), Math.max(1.05, ...values)], nice: true, zero: false},
+    };
     const tooltip = [...CELL_TOOLTIP, {field: 'drift', type: 'nominal', title: 'medians'} as const];
     return cellPanels({
       title: TITLE,
@@ -83,12 +92,13 @@ export const requestTimes: Chart = {
       layers: [
         {
           mark: {type: 'tick', color: BLUE, thickness: 1.2, opacity: 0.6, height: {band: 0.7}},
-          encoding: {x: {...x, field: 'ms'}, tooltip},
+          encoding: {x: {...x, field: 'relative'}, tooltip},
         },
         {
           mark: {type: 'point', filled: true, shape: 'diamond', size: 60, color: ORANGE, opacity: 1},
           encoding: {x: {...x, field: 'median'}, tooltip},
         },
+        figureLayer(),
       ],
     });
   },

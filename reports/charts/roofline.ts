@@ -1,13 +1,13 @@
 import {formatScaled, formatSignificant} from '../../harness/contract/units.ts';
 import {cellData} from '../cell.ts';
 import type {Chart} from '../chart.ts';
-import {firstCells, ratioScale, withoutRow} from '../panels.ts';
+import {firstCells, ratioAxis, withoutRow} from '../panels.ts';
 import {axisTitle} from '../text.ts';
 import {MUTED} from '../theme.ts';
 import {type Position, scatter} from './scatter.ts';
 
 const TITLE = 'Decode against the measured memory bandwidth';
-const MB = 1e6;
+const GB = 1e9;
 
 /** Decode steps a second over the bytes that a step reads; the line is all that the memory can give. */
 export const roofline: Chart = {
@@ -25,7 +25,7 @@ export const roofline: Chart = {
         return [
           {
             ...withoutRow(cell),
-            megabytes: bytes / MB,
+            gigabytes: bytes / GB,
             steps: (ratio * bandwidth) / bytes,
             bandwidth,
             figure,
@@ -38,32 +38,32 @@ export const roofline: Chart = {
     // Threads and runs of one device differ a little: its ceiling is the most that was measured.
     const ceilings = new Map<string, number>();
     for (const {device, bandwidth} of data) ceilings.set(device, Math.max(bandwidth, ceilings.get(device) ?? 0));
-    const sizes = data.map(({megabytes}) => megabytes);
+    const sizes = data.map(({gigabytes}) => gigabytes);
     const ends = [Math.min(...sizes) / 1.5, Math.max(...sizes) * 1.5];
     const lines = [...ceilings].flatMap(([device, bandwidth]) =>
-      ends.map((megabytes, end) => ({
+      ends.map((gigabytes, end) => ({
         device,
-        megabytes,
-        steps: bandwidth / MB / megabytes,
+        gigabytes,
+        steps: bandwidth / GB / gigabytes,
         name: end === 1 ? formatScaled(bandwidth, 'B/s') : '',
       })),
     );
     const steps = [...data.map((one) => one.steps), ...lines.map((one) => one.steps)];
-    const heights = [Math.min(...steps), ratioScale(steps).domain[1]];
+    const heights = [Math.min(...steps), ratioAxis(steps).scale.domain[1]];
     const axes: Position = {
       x: {
-        field: 'megabytes',
+        field: 'gigabytes',
         type: 'quantitative',
-        title: axisTitle('bytes_per_token', 'MB'),
+        title: axisTitle('bytes_per_token', 'GB'),
         scale: {type: 'log', domain: ends, nice: false},
-        axis: {format: '~s', tickCount: 6},
+        axis: {format: ',~r', tickCount: 5},
       },
       y: {
         field: 'steps',
         type: 'quantitative',
         title: 'decode steps per second',
-        scale: {type: 'log', domain: heights, nice: true},
-        axis: {format: '~s', tickCount: 6},
+        scale: {type: 'log', domain: heights, nice: false},
+        axis: ratioAxis(steps).axis,
       },
     };
     return scatter({
@@ -80,7 +80,7 @@ export const roofline: Chart = {
         },
         {
           data: {name: 'ceilings', values: lines},
-          mark: {type: 'text', align: 'right', dy: -8, fontSize: 10, color: MUTED},
+          mark: {type: 'text', align: 'left', dx: 5, fontSize: 10, color: MUTED},
           encoding: {...axes, text: {field: 'name', type: 'nominal'}},
         },
       ],

@@ -10,10 +10,10 @@ import {
   figureLayer,
   firstCells,
   type Layers,
-  ratioScale,
+  ratioAxis,
   withoutRow,
 } from '../panels.ts';
-import {BLUE, INK, ORANGE, PAPER} from '../theme.ts';
+import {BLUE, MUTED, ORANGE, PAPER} from '../theme.ts';
 
 const TITLE = 'Speed relative to the 16-bit control';
 /** What must be equal for one cell to be the control of another. */
@@ -102,11 +102,8 @@ export const speedVsControl: Chart = {
       one.prefillLow,
       one.prefillHigh,
     ]);
-    const [least, most] = ratioScale([
-      0.5,
-      2,
-      ...values.map((value) => (value === null || value <= 0 ? null : value)),
-    ]).domain;
+    const [least, most] = ratioAxis([0.5, 2, ...values.map((value) => (value === null || value <= 0 ? null : value))])
+      .scale.domain;
     const lowest = Math.min(0.5, ...values.filter((value): value is number => value !== null && value > 0));
     const domain = [Math.min(lowest, least === 0 ? lowest : least), most];
     const scale = {type: 'log' as const, base: 2, domain, nice: true};
@@ -135,7 +132,7 @@ export const speedVsControl: Chart = {
       data,
       layers: [
         {
-          mark: {type: 'rule', color: INK, strokeDash: [3, 3]},
+          mark: {type: 'rule', color: MUTED, opacity: 0.6, strokeDash: [3, 3]},
           encoding: {x: {...x, datum: 1}, y: {value: 0}, y2: {value: 'height'}},
         },
         ...series('prefill', ORANGE, 'square'),

@@ -1,7 +1,7 @@
 import {formatSignificant} from '../../harness/contract/units.ts';
 import {cellData} from '../cell.ts';
 import type {Chart} from '../chart.ts';
-import {CELL_TOOLTIP, cellPanels, ENDED_LAYER, figureLayer, firstCells, ratioScale, withoutRow} from '../panels.ts';
+import {CELL_TOOLTIP, cellPanels, ENDED_LAYER, figureLayer, firstCells, ratioAxis, withoutRow} from '../panels.ts';
 import {axisTitle} from '../text.ts';
 import {BLUE, INK} from '../theme.ts';
 
@@ -34,7 +34,7 @@ function speedChart(id: string, title: string, measure: Measure, about: string):
         field: 'value',
         type: 'quantitative',
         title: axisTitle(measure),
-        scale: ratioScale(data.flatMap(({value, low, high}) => [value, low, high])),
+        ...ratioAxis(data.flatMap(({value, low, high}) => [value, low, high])),
       } as const;
       return cellPanels({
         title,

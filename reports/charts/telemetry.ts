@@ -38,7 +38,12 @@ export const telemetry: Chart = {
     const cell = cellData(rows).find(({key}) => key === rowKey(recorded));
     const ends = recorded.series.flatMap(({tMs}) => [tMs[0] ?? 0, tMs.at(-1) ?? 0]);
     const domain = [Math.min(0, ...ends) / 1000, Math.max(0.001, ...ends) / 1000];
-    const phases = recorded.phases.map(({name, tMs}) => ({phase: name, s: tMs / 1000}));
+    const near = 0.09 * ((domain[1] ?? 0) - (domain[0] ?? 0)) * 1000;
+    const phases = recorded.phases.map(({name, tMs}, index) => {
+      const next = recorded.phases[index + 1];
+      // A short phase has no room for its name.
+      return {phase: next !== undefined && next.tMs - tMs < near ? '' : name, s: tMs / 1000};
+    });
     const strips = STRIPS.flatMap(({title, channels, divisor}, index): Layers => {
       const series = recorded.series.filter(
         ({channel, values}) => channels.test(channel) && values.some((value) => value !== null),

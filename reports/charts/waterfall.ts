@@ -4,7 +4,7 @@ import {cellData, rowKey} from '../cell.ts';
 import type {Chart} from '../chart.ts';
 import {CELL_TOOLTIP, cellPanels, ENDED_LAYER, figureLayer, firstCells, withoutRow} from '../panels.ts';
 import {clean} from '../text.ts';
-import {BLUE, GREEN, INK, PALETTE} from '../theme.ts';
+import {BLUE, GREEN, MUTED, PALETTE} from '../theme.ts';
 
 const TITLE = 'Why a quantized cell is faster or slower than 16 bit';
 const MOST = 12;
@@ -83,7 +83,7 @@ export const waterfall: Chart = {
       data,
       layers: [
         {
-          mark: {type: 'rule', color: INK, strokeDash: [3, 3]},
+          mark: {type: 'rule', color: MUTED, opacity: 0.6, strokeDash: [3, 3]},
           encoding: {x: {...x, datum: 1}, y: {value: 0}, y2: {value: 'height'}},
         },
         {

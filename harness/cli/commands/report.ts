@@ -1,4 +1,4 @@
-import {mkdir, writeFile} from 'node:fs/promises';
+import {mkdir, readFile, writeFile} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
 import type {Command} from 'commander';
 import {CHARTS} from '../../../reports/all-charts.ts';
@@ -8,6 +8,8 @@ import {PngReporter} from '../../../reports/png-reporter.ts';
 import {SvgReporter} from '../../../reports/svg-reporter.ts';
 import {VegaLiteReporter} from '../../../reports/vega-lite-reporter.ts';
 import {reportDecision} from '../../claims/decision-report.ts';
+import {parseClaims} from '../../claims/parse-claims.ts';
+import type {ClaimsFile} from '../../contract/claim.ts';
 import {BenchError} from '../../contract/errors.ts';
 import type {ReportDecision} from '../../contract/report-data.ts';
 import type {Reporter} from '../../contract/reporter.ts';
@@ -37,6 +39,7 @@ interface ReportOptions {
   readonly out?: string;
   readonly formats: string;
   readonly need: readonly string[];
+  readonly claims: readonly string[];
   readonly prices: string;
   readonly title?: string;
 }
@@ -55,6 +58,12 @@ export function registerReportCommand(program: Command, context: CommandContext)
       (file, known: readonly string[]) => [...known, file],
       [],
     )
+    .option(
+      '--claims <file>',
+      'claims of a publication to check, as in matrices/claims; repeatable',
+      (file, known: readonly string[]) => [...known, file],
+      [],
+    )
     .option('--prices <file>', 'prices for the needs', PRICES_PATH)
     .option('--title <text>', 'title of the report')
     .action(async (paths: readonly string[], options: ReportOptions) => {
@@ -62,7 +71,7 @@ export function registerReportCommand(program: Command, context: CommandContext)
       const folders = await runFolders(paths);
       const decisions = await decisionsOf(folders, options);
       const first = paths[0] ?? '.';
-      const input = await readReportInput(folders, options.title ?? titleOf(folders));
+      const input = await readReportInput(folders, options.title ?? titleOf(folders), await claimsOf(options.claims));
       const out = resolve(options.out ?? join(first, 'report'));
       for (const reporter of reporters) {
         context.signal.throwIfAborted();
@@ -86,6 +95,17 @@ async function chosenReporters(list: string): Promise<Reporter[]> {
     reporters.push(await make());
   }
   return reporters;
+}
+
+async function claimsOf(files: readonly string[]): Promise<ClaimsFile[]> {
+  const claims: ClaimsFile[] = [];
+  for (const file of files) {
+    const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+      throw new BenchError('FILE_UNREADABLE', `${file} cannot be read`, {cause});
+    });
+    claims.push(parseClaims(text, file));
+  }
+  return claims;
 }
 
 async function decisionsOf(
