@@ -1,7 +1,7 @@
 import {execFileSync, spawn, spawnSync} from 'node:child_process';
 import {existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {hostname, userInfo} from 'node:os';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 
 const NODES = ['t4-1', 't4-2', 'a100-1', 'ryzen-1'] as const;
@@ -91,6 +91,9 @@ export class VirtualSlurm {
     const end = Date.now() + 8_000;
     while (Date.now() < end && pids.some(alive)) await sleep(50);
     this.#kill(pids.filter(alive));
+    // Nodes whose daemon was killed have left jobs behind; all are called with a path of this cluster's own folder.
+    const own = dirname(this.#root);
+    this.#kill(processes().flatMap(({pid, command}) => (command.includes(own) && pid !== process.pid ? [pid] : [])));
   }
 
   #pid(name: string): number {
@@ -103,7 +106,7 @@ export class VirtualSlurm {
 }
 
 /** Polls without holding the processor; fails with what it waited for. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, seconds = 180): Promise<void> {
   const end = Date.now() + seconds * 1000;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`waited ${seconds} s in vain for ${what}`);

@@ -50,8 +50,16 @@ describe('job arrays of a plan', () => {
       "#!/bin/bash
       # bench plan ID, device t4: written by bench matrix --engine slurm
       module load nodejs
-      bench cell --plan '/shared/a plan/plan.json' --class t4 --scratch '/tmp/$USER' --task "$((SLURM_ARRAY_TASK_ID + 0))"
+      # bench ends its worker before it ends itself: the script stays until then, whatever Slurm tells it.
+      bench cell --plan '/shared/a plan/plan.json' --class t4 --scratch '/tmp/$USER' --task "$((SLURM_ARRAY_TASK_ID + 0))" &
+      bench=$!
+      trap 'kill -TERM "$bench" 2>/dev/null' TERM
+      wait "$bench"
       status=$?
+      while kill -0 "$bench" 2>/dev/null; do
+        wait "$bench"
+        status=$?
+      done
       # 75: try again. Whatever else it was, another try would end the same.
       if [ "$status" = 75 ] && [ "\${SLURM_RESTART_COUNT:-0}" -lt 2 ]; then
         # By its place: the id of the last element is that of the whole array.
