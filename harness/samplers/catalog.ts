@@ -17,12 +17,14 @@ export function allSamplers({
   host = {gpus: [], devices: []},
   files = systemFiles(),
   env = process.env,
+  ticker = new Ticker(),
 }: {
   host?: Pick<HostFacts, 'gpus' | 'devices'>;
   files?: SystemFiles;
   env?: NodeJS.ProcessEnv;
+  ticker?: Ticker;
 } = {}): readonly Sampler[] {
-  const shared = {files, ticker: new Ticker()};
+  const shared = {files, ticker};
   const nvml = new NvmlSampler({files, host, env});
   return [
     new ProcessMemorySampler(shared),

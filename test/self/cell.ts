@@ -8,6 +8,7 @@ import {PROTOCOL_VERSION, type RequestEvent, type WorkerEvent} from '../../harne
 import type {Runner} from '../../harness/contract/runner.ts';
 import type {Sampler} from '../../harness/contract/sampler.ts';
 import {runWorker} from '../../harness/exec/worker-process.ts';
+import {LocalWeightsStore} from '../../harness/weights/local-weights-store.ts';
 
 export interface SelfCell {
   readonly model: string;
@@ -71,6 +72,14 @@ export function selfCell(wanted: SelfCell): Cell {
   };
 }
 
+/** Synthetic weights from the cache, made if they are not there. */
+export async function selfWeights(cacheDir: string, model: string, format: Format): Promise<{readonly path: string}> {
+  return new LocalWeightsStore({cacheDir, env: process.env}).ensure(
+    {source: `synthetic:${model}`, format, seed: 1},
+    {signal: new AbortController().signal, onProgress: () => {}},
+  );
+}
+
 /** Runs one worker to its end through the harness's own process code, with or without samplers. */
 export async function runCell(
   cell: Cell,
@@ -79,7 +88,15 @@ export async function runCell(
     host,
     weightsPath,
     samplers = [],
-  }: {runner: Runner; host: HostFacts; weightsPath: string; samplers?: readonly Sampler[]},
+    onRequest = () => undefined,
+  }: {
+    runner: Runner;
+    host: HostFacts;
+    weightsPath: string;
+    samplers?: readonly Sampler[];
+    /** Called after each measured request, with how many there were. */
+    onRequest?: (count: number) => void;
+  },
 ): Promise<readonly RequestEvent[]> {
   const folder = await mkdtemp(join(tmpdir(), 'bench-self-'));
   const requests: RequestEvent[] = [];
@@ -99,7 +116,9 @@ export async function runCell(
           }
         },
         emit: (event: WorkerEvent) => {
-          if (event.type === 'request' && event.phase === 'measure') requests.push(event);
+          if (event.type !== 'request' || event.phase !== 'measure') return;
+          requests.push(event);
+          onRequest(requests.length);
         },
       },
     );

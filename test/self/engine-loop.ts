@@ -2,10 +2,7 @@ import {readHost} from '../../harness/cli/host.ts';
 import {RUNNERS} from '../../harness/cli/registry.ts';
 import type {HostFacts} from '../../harness/contract/device.ts';
 import type {Format} from '../../harness/contract/format.ts';
-import type {Sampler} from '../../harness/contract/sampler.ts';
-import {allSamplers} from '../../harness/samplers/catalog.ts';
-import {LocalWeightsStore} from '../../harness/weights/local-weights-store.ts';
-import {decodeRates, prefillRates, runCell, type SelfCell, selfCell} from './cell.ts';
+import {decodeRates, prefillRates, runCell, type SelfCell, selfCell, selfWeights} from './cell.ts';
 import {llamaBench} from './llama-bench.ts';
 import {type Figure, median, type Section, type SelfContext, spread} from './section.ts';
 import {shippedTool} from './shipped-tool.ts';
@@ -59,7 +56,7 @@ export const engineLoop: Section = {
 async function compareShape(context: SelfContext, host: HostFacts, program: string, shape: Shape): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const format of FORMATS) {
-    const {path} = await ensure(context, shape.model, format);
+    const {path} = await selfWeights(context.cacheDir, shape.model, format);
     for (const threads of [...new Set(shape.threads)]) {
       const pp: number[] = [];
       const tg: number[] = [];
@@ -151,7 +148,7 @@ export const nodeOverhead: Section = {
   doc: 'time per token of node-llama-cpp’s evaluate against the C API, same model, same threads, paired',
   async run(context) {
     const {host} = await readHost({env: process.env}, {pythonProbe: 'skip'});
-    const {path} = await ensure(context, 'bench-tiny', 'gguf-f16');
+    const {path} = await selfWeights(context.cacheDir, 'bench-tiny', 'gguf-f16');
     const figures: Figure[] = [];
     for (const threads of [...new Set([1, host.cpu.usableCores])]) {
       const overheads: number[] = [];
@@ -180,54 +177,3 @@ export const nodeOverhead: Section = {
     return figures;
   },
 };
-
-/** Samplers on against samplers off, same cell, paired. */
-export const samplerCost: Section = {
-  name: 'sampler-cost',
-  doc: 'decode with every readable sampler at 50 ms against without, 1B, paired',
-  async run(context) {
-    const {host} = await readHost({env: process.env}, {pythonProbe: 'skip'});
-    const samplers: Sampler[] = [];
-    for (const sampler of allSamplers({host})) if ((await sampler.available()).ok) samplers.push(sampler);
-    const {path} = await ensure(context, 'llama-3.2-1b', 'gguf-q4_k_m');
-    const runner = RUNNERS.get('llama-cpp');
-    if (runner === undefined) throw new Error('no runner llama-cpp');
-    const ratios: number[] = [];
-    const pairs = context.quick ? 4 : 12;
-    for (let pair = 0; pair < pairs; pair++) {
-      context.log(`samplers on and off: pair ${pair + 1} of ${pairs}`);
-      const cell = selfCell({
-        model: 'llama-3.2-1b',
-        format: 'gguf-q4_k_m',
-        runner: 'llama-cpp',
-        threads: host.cpu.usableCores,
-        promptTokens: 1,
-        generatedTokens: 65,
-        requests: 2,
-      });
-      const on = async () => median(decodeRates(await runCell(cell, {runner, host, weightsPath: path, samplers})));
-      const off = async () => median(decodeRates(await runCell(cell, {runner, host, weightsPath: path})));
-      const [a, b] = pair % 2 === 0 ? [await on(), await off()] : [await off(), await on()];
-      ratios.push(pair % 2 === 0 ? b / a - 1 : a / b - 1);
-    }
-    return [
-      {
-        what: `slowdown of decode by ${samplers.map(({id}) => id).join(', ')} (%)`,
-        value: spread(
-          ratios.map((ratio) => ratio * 100),
-          2,
-        ),
-        goal: 'median ≤ 0.5',
-        met: median(ratios) <= 0.005,
-      },
-    ];
-  },
-};
-
-async function ensure({cacheDir}: SelfContext, model: string, format: Format) {
-  const store = new LocalWeightsStore({cacheDir, env: process.env});
-  return store.ensure(
-    {source: `synthetic:${model}`, format, seed: 1},
-    {signal: new AbortController().signal, onProgress: () => {}},
-  );
-}

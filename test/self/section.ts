@@ -30,6 +30,18 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
+/**
+ * 95 % interval of a median without an assumption about the distribution: ranks n/2 ± 0.98 √n (sign test, normal
+ * approximation of the binomial; for n ≥ 20).
+ */
+export function medianBounds(values: readonly number[]): readonly [number, number] {
+  const sorted = [...values].sort((a, b) => a - b);
+  const reach = 0.98 * Math.sqrt(sorted.length);
+  const low = Math.max(0, Math.floor(sorted.length / 2 - reach));
+  const high = Math.min(sorted.length - 1, Math.ceil(sorted.length / 2 + reach));
+  return [sorted[low] ?? Number.NaN, sorted[high] ?? Number.NaN];
+}
+
 /** `median (min–max, n pairs)`. */
 export function spread(values: readonly number[], digits = 3): string {
   const show = (value: number) => value.toFixed(digits);
