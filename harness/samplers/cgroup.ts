@@ -6,7 +6,8 @@ import {gapCaveats} from './gap-caveats.ts';
 import {SeriesLog} from './series-log.ts';
 import type {Ticker} from './ticker.ts';
 
-const UNITS = {cgroup_memory_bytes: 'bytes', cgroup_memory_peak_bytes: 'bytes'} as const;
+const UNITS = {cgroup_memory_bytes: 'bytes'} as const;
+const PEAK_UNITS = {cgroup_memory_peak_bytes: 'bytes'} as const;
 
 /**
  * Memory that the kernel charges to the control group of the worker, version 1 or 2. It holds the file cache, too, and
@@ -47,24 +48,26 @@ export class CgroupSampler implements Sampler {
     const current = this.#files.open(filesOf(path).current);
     const peak = this.#files.open(filesOf(path).peak);
     const log = new SeriesLog(UNITS, periodMs);
-    const take = (tMs: number, missed = 0) =>
-      log.push(
-        tMs,
-        {cgroup_memory_bytes: parseNumber(current.read()), cgroup_memory_peak_bytes: parseNumber(peak.read())},
-        missed,
-      );
-    take(nowMs());
+    // The kernel keeps the peak: between the edges of the phases nobody has to look.
+    const peaks = new SeriesLog(PEAK_UNITS, 0);
+    const take = (tMs: number, missed = 0) => log.push(tMs, {cgroup_memory_bytes: parseNumber(current.read())}, missed);
+    const takeBoth = () => {
+      const tMs = nowMs();
+      take(tMs);
+      peaks.push(tMs, {cgroup_memory_peak_bytes: parseNumber(peak.read())});
+    };
+    takeBoth();
     const unsubscribe = this.#ticker.every(periodMs, nowMs, take);
     let result: SamplerResult | undefined;
     return {
       edge: () => {
-        if (result === undefined) take(nowMs());
+        if (result === undefined) takeBoth();
       },
       stop: async () => {
         unsubscribe();
         current.close();
         peak.close();
-        result ??= {series: log.series(), caveats: gapCaveats(log.gapRatio)};
+        result ??= {series: [...log.series(), ...peaks.series()], caveats: gapCaveats(log.gapRatio)};
         return result;
       },
     };
