@@ -1,60 +1,95 @@
-import {LineCounter, parseDocument} from 'yaml';
-import {type ClaimsFile, ClaimsFileSchema} from '../contract/claim.ts';
-import {BenchError} from '../contract/errors.ts';
-import {explainIssues} from '../plan/explain-issue.ts';
-import {Places} from '../plan/place.ts';
+import {
+  type ClaimReading,
+  type ClaimsFile,
+  ClaimsFileSchema,
+  type WrittenClaims,
+  type WrittenReading,
+} from '../contract/claim.ts';
+import type {PricesFile} from '../contract/prices.ts';
+import {didYouMean} from '../plan/nearest.ts';
+import {mistakes, parseYaml} from './parse-yaml.ts';
 
-const MOST_BYTES = 1024 * 1024;
-/** A file of aliases of aliases grows exponentially; no claims file needs more than a few. */
-const MOST_ALIASES = 100;
-const MOST_LINES = 10;
+interface Mistake {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
 
 /**
- * Reads a claims file. Nothing in it is executed; unknown tags are refused.
+ * Reads a claims file, and puts the prices in that its readings name. Nothing in it is executed; unknown tags are refused.
  *
  * @param file The path as it was given, for messages.
  * @throws {BenchError} CLAIMS_INVALID with one line per mistake, each with file, line and column.
  */
-export function parseClaims(text: string, file: string): ClaimsFile {
-  if (text.length > MOST_BYTES) throw invalid([`${file}:1:1: larger than 1 MiB: this is no claims file`]);
-  const lines = new LineCounter();
-  const document = parseDocument(text, {lineCounter: lines, uniqueKeys: true, merge: true});
-  const places = new Places(file, document, lines);
-  const broken = [...document.errors, ...document.warnings];
-  if (broken.length > 0) {
-    throw invalid(broken.map((error) => `${places.at(error.pos[0])}: ${error.message.split('\n')[0] ?? ''}`));
+export function parseClaims(text: string, file: string, prices: PricesFile): ClaimsFile {
+  const {value, places} = parseYaml(text, file, ClaimsFileSchema, 'CLAIMS_INVALID', {merge: true});
+  const wrong = [...duplicates(value), ...unknownPrices(value, prices)];
+  if (wrong.length > 0) {
+    throw mistakes(
+      'CLAIMS_INVALID',
+      wrong.map(({path, message}) => `${places.of(path)}: ${message}`),
+    );
   }
-  let data: unknown;
-  try {
-    data = document.toJS({maxAliasCount: MOST_ALIASES});
-  } catch (cause) {
-    throw invalid([`${file}:1:1: ${cause instanceof Error ? cause.message : String(cause)}`], cause);
-  }
-  const parsed = ClaimsFileSchema.safeParse(data);
-  if (!parsed.success) throw invalid(explainIssues(parsed.error.issues, {schema: ClaimsFileSchema, data, places}));
-  const twice = duplicates(parsed.data);
-  if (twice.length > 0) {
-    throw invalid(twice.map(({path, id}) => `${places.of(path)}: "${id}" is the id of another one, too`));
-  }
-  return parsed.data;
+  return {
+    ...value,
+    sentences: value.sentences.map((claim) => ({
+      ...claim,
+      readings: claim.readings.map((reading) => priced(reading, prices)),
+    })),
+  };
 }
 
-function duplicates(claims: ClaimsFile): {path: (string | number)[]; id: string}[] {
-  const found: {path: (string | number)[]; id: string}[] = [];
+function duplicates(claims: WrittenClaims): Mistake[] {
+  const found: Mistake[] = [];
+  const twice = (id: string, path: readonly (string | number)[]): Mistake => ({
+    path,
+    message: `"${id}" is the id of another one, too`,
+  });
   const sentences = new Set<string>();
   for (const [index, {id, readings}] of claims.sentences.entries()) {
-    if (sentences.has(id)) found.push({path: ['sentences', index, 'id'], id});
+    if (sentences.has(id)) found.push(twice(id, ['sentences', index, 'id']));
     sentences.add(id);
     const known = new Set<string>();
     for (const [at, reading] of readings.entries()) {
-      if (known.has(reading.id)) found.push({path: ['sentences', index, 'readings', at, 'id'], id: reading.id});
+      if (known.has(reading.id)) found.push(twice(reading.id, ['sentences', index, 'readings', at, 'id']));
       known.add(reading.id);
     }
   }
   return found;
 }
 
-function invalid(lines: readonly string[], cause?: unknown): BenchError {
-  const more = lines.length > MOST_LINES ? [`… and ${lines.length - MOST_LINES} more`] : [];
-  return new BenchError('CLAIMS_INVALID', [...lines.slice(0, MOST_LINES), ...more].join('\n'), {cause});
+/** Where prices.yaml keeps what each key of a reading names. */
+const LISTS = {
+  rent: ({rentals}: PricesFile) => rentals,
+  price: ({apis, past_apis}: PricesFile) => [...apis, ...past_apis],
+  against_price: ({apis, past_apis}: PricesFile) => [...apis, ...past_apis],
+} as const;
+const PRICE_KEYS = ['rent', 'price', 'against_price'] as const;
+
+function unknownPrices(claims: WrittenClaims, prices: PricesFile): Mistake[] {
+  return claims.sentences.flatMap(({readings}, index) =>
+    readings.flatMap((reading, at) =>
+      PRICE_KEYS.flatMap((key): Mistake[] => {
+        const wanted = reading[key];
+        const names = LISTS[key](prices).map(({name}) => name);
+        if (wanted === undefined || names.includes(wanted)) return [];
+        const kind = key === 'rent' ? 'rental' : 'API';
+        return [
+          {
+            path: ['sentences', index, 'readings', at, key],
+            message: `${key}: "${wanted}" is no ${kind} of the price list${didYouMean(wanted, names)}`,
+          },
+        ];
+      }),
+    ),
+  );
+}
+
+function priced({rent, price, against_price, ...reading}: WrittenReading, prices: PricesFile): ClaimReading {
+  const api = (name: string | undefined) => LISTS.price(prices).find((one) => one.name === name);
+  return {
+    ...reading,
+    rent: LISTS.rent(prices).find(({name}) => name === rent),
+    price: api(price),
+    against_price: api(against_price),
+  };
 }

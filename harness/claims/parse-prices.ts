@@ -10,7 +10,7 @@ export function parsePrices(text: string, file: string): PricesFile {
   const {value, places} = parseYaml(text, file, PricesFileSchema, 'PRICES_INVALID');
   const known = new Set<string>();
   const twice: string[] = [];
-  for (const kind of ['rentals', 'owned', 'apis'] as const) {
+  for (const kind of ['rentals', 'owned', 'apis', 'past_apis'] as const) {
     for (const [index, {name, date}] of value[kind].entries()) {
       if (known.has(name))
         twice.push(`${places.of([kind, index, 'name'])}: "${name}" is the name of another offer, too`);

@@ -19,6 +19,7 @@ export interface ParsedYaml<Value> {
  *
  * @param file The path as it was given, for messages.
  * @param code Of the error: one line per mistake, each with file, line and column.
+ * @param merge Whether `<<: *anchor` puts the keys of another map in.
  * @throws {BenchError}
  */
 export function parseYaml<Schema extends z.ZodType>(
@@ -26,10 +27,11 @@ export function parseYaml<Schema extends z.ZodType>(
   file: string,
   schema: Schema,
   code: BenchErrorCode,
+  {merge = false}: {readonly merge?: boolean} = {},
 ): ParsedYaml<z.output<Schema>> {
   if (text.length > MOST_BYTES) throw mistakes(code, [`${file}:1:1: larger than 1 MiB: this is no such file`]);
   const lines = new LineCounter();
-  const document = parseDocument(text, {lineCounter: lines, uniqueKeys: true});
+  const document = parseDocument(text, {lineCounter: lines, uniqueKeys: true, merge});
   const places = new Places(file, document, lines);
   const broken = [...document.errors, ...document.warnings];
   if (broken.length > 0) {

@@ -90,8 +90,8 @@ function relativeBounds(column: ColumnName, cell: MeasuredCell): {low: number; h
     const rate = relativeBounds('requests_per_s', cell);
     return rate === null ? null : {low: 1 / rate.high, high: 1 / rate.low};
   }
-  const half = halfOfRow(column, cell.row);
-  if (half !== null) return {low: Math.exp(-half), high: Math.exp(half)};
+  const reach = reachOfRow(column, cell.row);
+  if (reach !== null) return {low: Math.exp(-reach.below), high: Math.exp(reach.above)};
   const figure = MEDIANS.find((name) => name === column);
   const value = cell.row[column];
   const interval = figure === undefined ? null : medianInterval([...valuesByRound(cell, figure).values()]);
@@ -125,40 +125,61 @@ export function ratioOfRounds(
     const between = sampleVariance(differences) / differences.length;
     // Not the ratio of the two pooled medians: there, a drift that both share would not cancel.
     const mean = differences.reduce((sum, value) => sum + value, 0) / differences.length;
-    return finish(mean, halfWidth(between, within, df), df, 'paired-rounds', rounds);
+    return finish(mean, evenly(halfWidth(between, within, df)), df, 'paired-rounds', rounds);
   }
   if (first.betweenVariance === null || second.betweenVariance === null) {
     return {ratio: Math.exp(log), low: null, high: null, p: null, how: 'point', rounds};
   }
   const between = first.betweenVariance + second.betweenVariance;
   const df = welch(first.betweenVariance, first.rounds - 1, second.betweenVariance, second.rounds - 1);
-  return finish(log, halfWidth(between, within, df), df, 'two-samples', rounds);
+  return finish(log, evenly(halfWidth(between, within, df)), df, 'two-samples', rounds);
 }
 
 function ratioOfRows(column: ColumnName, {row: a}: MeasuredCell, {row: b}: MeasuredCell): Ratio | null {
   const [x, y] = [a[column], b[column]];
   if (typeof x !== 'number' || typeof y !== 'number' || x <= 0 || y <= 0) return null;
   const rounds = [a.rounds ?? 0, b.rounds ?? 0] as const;
-  const [halfA, halfB] = [halfOfRow(column, a), halfOfRow(column, b)];
+  const [reachA, reachB] = [reachOfRow(column, a), reachOfRow(column, b)];
   // With one round, the interval of a row knows nothing of what differs between rounds.
-  if (halfA === null || halfB === null || rounds[0] < 2 || rounds[1] < 2) {
+  if (reachA === null || reachB === null || rounds[0] < 2 || rounds[1] < 2) {
     return {ratio: x / y, low: null, high: null, p: null, how: 'point', rounds};
   }
   const df = Math.min(rounds[0], rounds[1]) - 1;
-  return finish(Math.log(x / y), Math.hypot(halfA, halfB), df, 'intervals-of-rows', rounds);
+  // The far side of one meets the near side of the other (MOVER: Zou & Donner 2008, Stat. Med. 27), each in quadrature.
+  const reach = {below: Math.hypot(reachA.below, reachB.above), above: Math.hypot(reachA.above, reachB.below)};
+  return finish(Math.log(x / y), reach, df, 'intervals-of-rows', rounds);
 }
 
-/** Half width on the log scale of a figure that has its interval in the row. */
-function halfOfRow(column: ColumnName, row: MeasuredCell['row']): number | null {
+/** How far an interval reaches below and above its figure, on the log scale. */
+interface Reach {
+  readonly below: number;
+  readonly above: number;
+}
+
+/** Of a figure that has its interval in the row; that of a p90 is longer above. */
+function reachOfRow(column: ColumnName, row: MeasuredCell['row']): Reach | null {
   const [low, high] = [row[`${column}_ci_low` as ColumnName], row[`${column}_ci_high` as ColumnName]]; // undefined for columns without an interval
-  return typeof low !== 'number' || typeof high !== 'number' || low <= 0 ? null : Math.log(high / low) / 2;
+  const value = row[column];
+  if (typeof value !== 'number' || typeof low !== 'number' || typeof high !== 'number' || low <= 0) return null;
+  return {below: Math.max(0, Math.log(value / low)), above: Math.max(0, Math.log(high / value))};
 }
 
-function finish(log: number, half: number, df: number, how: Ratio['how'], rounds: readonly [number, number]): Ratio {
+function finish(
+  log: number,
+  {below, above}: Reach,
+  df: number,
+  how: Ratio['how'],
+  rounds: readonly [number, number],
+): Ratio {
   // Scaled so that p is 0.05 exactly where the interval touches 1.
+  const half = log > 0 ? below : above;
   const t = half === 0 ? Number.POSITIVE_INFINITY : (Math.abs(log) / half) * studentCritical(df, CONFIDENCE);
   const p = log === 0 ? 1 : t === Number.POSITIVE_INFINITY ? 0 : studentTwoSidedP(t, df);
-  return {ratio: Math.exp(log), low: Math.exp(log - half), high: Math.exp(log + half), p, how, rounds};
+  return {ratio: Math.exp(log), low: Math.exp(log - below), high: Math.exp(log + above), p, how, rounds};
+}
+
+function evenly(half: number): Reach {
+  return {below: half, above: half};
 }
 
 /** Degrees of freedom of a difference of two means (Welch 1947, Satterthwaite 1946). */

@@ -1,13 +1,8 @@
-import {
-  type Claim,
-  type ClaimReading,
-  type ClaimsFile,
-  EXACT_MEASURES,
-  HOSTED,
-  type ListPrice,
-} from '../contract/claim.ts';
+import {type Claim, type ClaimReading, type ClaimsFile, EXACT_MEASURES, HOSTED} from '../contract/claim.ts';
+import type {ApiPrice} from '../contract/prices.ts';
 import {SMALLEST_EFFECT} from '../derive/thresholds.ts';
 import {matchesAny} from '../plan/glob.ts';
+import {atRent, listPriceText, type RequestTokens, rentText, tokensOf, usdAtList} from './dated-price.ts';
 import type {MeasuredCell} from './measured-cell.ts';
 import {type Ratio, ratioOf, ratioToExact, scaled} from './ratio.ts';
 import {controlOf, matchesCell, measureCommand} from './select-cells.ts';
@@ -34,6 +29,8 @@ export interface LedgerEntry {
   readonly againstValue: number | null;
   /** The device it was checked on; null when not measured. */
   readonly device: string | null;
+  /** It was checked on another device than the sentence is about. */
+  readonly elsewhere: boolean;
   readonly cell: string | null;
   readonly against: string | null;
   readonly workload: string | null;
@@ -58,7 +55,12 @@ export interface LedgerEntry {
  */
 export function claimsLedger({sentences, matrix}: ClaimsFile, cells: readonly MeasuredCell[]): LedgerEntry[] {
   const usable = cells.filter(({row}) => row.status === 'ok');
-  return sentences.flatMap((claim) => claim.readings.flatMap((reading) => entriesOf(claim, reading, usable, matrix)));
+  return sentences.flatMap((claim) =>
+    claim.readings.flatMap((reading) => {
+      const priced = usable.map((cell) => atRent(cell, reading));
+      return entriesOf(claim, reading, priced, matrix);
+    }),
+  );
 }
 
 function entriesOf(claim: Claim, reading: ClaimReading, cells: readonly MeasuredCell[], matrix: string): LedgerEntry[] {
@@ -90,11 +92,11 @@ interface Compared {
 function compared(reading: ClaimReading, cell: MeasuredCell, controls: readonly MeasuredCell[]): Compared | null {
   const {measure, across, scale} = reading;
   const price = reading.against_price;
-  const exact = price === undefined ? reading.value : usdPer1kRequests(price, tokensOf(cell));
+  const exact = price === undefined ? reading.value : costAtList(price, tokensOf(cell));
   if (exact !== undefined) {
     const ratio = exact === null ? null : ratioToExact(measure, cell, exact);
     if (ratio === null) return null;
-    const name = price === undefined ? null : priceName(price);
+    const name = price === undefined ? null : listPriceText(price);
     return {
       ratio: scaled(ratio, scale),
       control: null,
@@ -110,10 +112,10 @@ function compared(reading: ClaimReading, cell: MeasuredCell, controls: readonly 
 }
 
 /** Two list prices for the same tokens: nothing to measure, and no noise. */
-function ofPrices(claim: Claim, reading: ClaimReading, price: ListPrice): LedgerEntry {
+function ofPrices(claim: Claim, reading: ClaimReading, price: ApiPrice): LedgerEntry {
   const other = reading.against_price ?? price;
   const tokens = reading.tokens ?? null;
-  const [value, againstValue] = [usdPer1kRequests(price, tokens), usdPer1kRequests(other, tokens)];
+  const [value, againstValue] = [costAtList(price, tokens), costAtList(other, tokens)];
   const ratio: Ratio | null =
     value === null || againstValue === null
       ? null
@@ -128,27 +130,17 @@ function ofPrices(claim: Claim, reading: ClaimReading, price: ListPrice): Ledger
     value,
     againstValue,
     device: null,
-    cell: priceName(price),
-    against: priceName(other),
+    elsewhere: false,
+    cell: listPriceText(price),
+    against: listPriceText(other),
     workload: tokens === null ? null : `${tokens.prompt} + ${tokens.generated} tokens`,
     caveats: [],
     command: null,
   };
 }
 
-function usdPer1kRequests(price: ListPrice, tokens: {prompt: number; generated: number} | null): number | null {
-  if (tokens === null) return null;
-  const {usd_per_1m_prompt_tokens: prompt, usd_per_1m_output_tokens: output} = price;
-  return (tokens.prompt * prompt + tokens.generated * output) / 1000;
-}
-
-function tokensOf({row}: MeasuredCell): {prompt: number; generated: number} | null {
-  const {prompt_tokens: prompt, generated_tokens: generated} = row;
-  return prompt === null || generated === null ? null : {prompt, generated};
-}
-
-function priceName({name, date}: ListPrice): string {
-  return `${name}, list price of ${date}`;
+function costAtList(price: ApiPrice, tokens: RequestTokens | null): number | null {
+  return tokens === null ? null : usdAtList(price, tokens);
 }
 
 /** Counts without noise: of bytes, or of dollars of a price list. */
@@ -179,9 +171,10 @@ function judged(claim: Claim, reading: ClaimReading, cell: MeasuredCell, found: 
   const {ratio, control, againstName, againstValue} = found;
   const {measure, across, scale} = reading;
   const device = cell.row.device ?? '';
+  const elsewhere = !isExact(reading) && !matchesAny(claim.device, [device]);
   const [verdict, reason] = isExact(reading)
     ? exactVerdict(reading, ratio.ratio)
-    : verdictOf(reading, ratio, matchesAny(claim.device, [device]), device, claim.device);
+    : verdictOf(reading, ratio, !elsewhere, device, claim.device);
   const value = numberOrNull(cell.row[measure]);
   return {
     ...head(claim, reading),
@@ -191,7 +184,8 @@ function judged(claim: Claim, reading: ClaimReading, cell: MeasuredCell, found: 
     value: value === null ? null : value * scale,
     againstValue,
     device,
-    cell: `${nameOf(cell, across)}${reading.against_price === undefined ? '' : rentOf(cell)}`,
+    elsewhere,
+    cell: `${nameOf(cell, across)}${reading.against_price === undefined ? '' : rentText(cell)}`,
     against: againstName,
     workload: cell.row.workload,
     caveats: [
@@ -261,9 +255,8 @@ function notMeasured(claim: Claim, reading: ClaimReading, cells: readonly Measur
   const anywhere = isExact(reading);
   const onDevice = anywhere ? cells : cells.filter(({row}) => matchesAny(claim.device, [row.device ?? '']));
   const sides = reading.against === undefined ? (['cell'] as const) : (['cell', 'against'] as const);
-  const lacking = sides.filter(
-    (side) => !onDevice.some(({row}) => matchesCell(reading[side] ?? {}, row) && row[reading.measure] !== null),
-  );
+  const rowsOf = (side: 'cell' | 'against') => onDevice.filter(({row}) => matchesCell(reading[side] ?? {}, row));
+  const lacking = sides.filter((side) => rowsOf(side).every(({row}) => row[reading.measure] === null));
   const [first] = lacking;
   const {model, format, runner, kernel, workload} = reading[first ?? 'cell'] ?? {};
   const [device] = [claim.device].flat();
@@ -278,17 +271,24 @@ function notMeasured(claim: Claim, reading: ClaimReading, cells: readonly Measur
       ? 'a hosted service: its hardware is not known'
       : lacking.length === 0
         ? `${where}no two cells share model and workload`
-        : `${where}${what} ${lacking.length === 1 ? 'has' : 'have'} no ${reading.measure}`,
+        : `${where}${what} ${lackText(lacking.length, lacking.some((side) => rowsOf(side).length === 0) ? null : reading.measure)}`,
     ratio: null,
     value: null,
     againstValue: null,
     device: null,
+    elsewhere: false,
     cell: null,
     against: null,
     workload: null,
     caveats: [],
     command: measureCommand(matrix, known),
   };
+}
+
+/** @param measure The column that is empty; null: there are no rows at all. */
+function lackText(sides: number, measure: string | null): string {
+  if (measure === null) return sides === 1 ? 'was not run' : 'were not run';
+  return `${sides === 1 ? 'has' : 'have'} no ${measure}`;
 }
 
 function head(claim: Claim, reading: ClaimReading) {
@@ -308,11 +308,6 @@ function nameOf({row}: MeasuredCell, across: ClaimReading['across']): string {
   const {format, runner, kernel, dtype} = row;
   const compares = [across.includes('model') ? row.model : null, across.includes('workload') ? row.workload : null];
   return [...compares, format, runner, kernel, dtype].filter((part) => part !== null).join(' ');
-}
-
-/** The other one of the two dated prices. */
-function rentOf({row}: MeasuredCell): string {
-  return row.price_usd_per_hour === null ? '' : ` at ${row.price_usd_per_hour} USD/h of ${row.price_date ?? 'no date'}`;
 }
 
 function numberOrNull(value: unknown): number | null {

@@ -1,5 +1,6 @@
 import {z} from 'zod';
 import {COLUMN_NAMES, COLUMNS, type ColumnName} from './columns.ts';
+import type {ApiPrice, Rental} from './prices.ts';
 
 /** Counts of a weights file: the same wherever it lies, and without noise. */
 export const EXACT_MEASURES = ['weights_bytes', 'bits_per_weight'] as const satisfies readonly ColumnName[];
@@ -42,26 +43,18 @@ export const CLAIM_ACROSS = [
   'prefix_cache',
 ] as const satisfies readonly ColumnName[];
 
-/** What a commercial service asks for, on a day. */
-export const ListPriceSchema = z.strictObject({
-  name: z.string().min(1).describe('The model as the service names it'),
-  usd_per_1m_prompt_tokens: z.number().positive(),
-  usd_per_1m_output_tokens: z.number().positive(),
-  date: z
-    .string()
-    .regex(/^\d{4}-\d{2}-\d{2}$/, 'give the day of the price as yyyy-mm-dd')
-    .describe('Day from which this price held'),
-  source: z.string().min(1).describe('Who says so'),
-});
-export type ListPrice = z.infer<typeof ListPriceSchema>;
+const priceName = z.string().min(1);
 
 /**
  * One way to read a sentence as a rule over cells. It has one of four forms:
  *
  *     cell, against, ratio          `measure` of `cell` ÷ `measure` of `against` is `ratio`
  *     cell, value                   `measure` of `cell` is `value`
- *     cell, against_price, ratio    cost of a request of `cell` ÷ list price of the same tokens is `ratio`
+ *     cell, against_price, ratio    cost of a request of `cell` ÷ list price of the same tokens is `ratio`; with `rent`, the
+ *                                   cost at that offer, else at the price that its row carries
  *     price, against_price, tokens, ratio    of two list prices; nothing is measured
+ *
+ * Prices stand in prices.yaml, each with its day and source; a reading only names them.
  */
 const ReadingFields = z.strictObject({
   id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'use lower-case letters, digits and "-"'),
@@ -78,8 +71,11 @@ const ReadingFields = z.strictObject({
     .positive()
     .default(1)
     .describe('Factor on the figure of `cell`: 4 where four requests do the work of one, 0.2 for one of five features'),
-  price: ListPriceSchema.optional().describe('Instead of `cell`: a list price'),
-  against_price: ListPriceSchema.optional().describe('Instead of `against`: a list price for the tokens of a request'),
+  rent: priceName.optional().describe('With `against_price`: the rental of prices.yaml that `cell` is paid at'),
+  price: priceName.optional().describe('Instead of `cell`: the list price of an API of prices.yaml'),
+  against_price: priceName
+    .optional()
+    .describe('Instead of `against`: the API of prices.yaml whose list price the tokens of a request are paid at'),
   tokens: z
     .strictObject({prompt: z.int().positive(), generated: z.int().positive()})
     .optional()
@@ -112,11 +108,14 @@ export const ClaimReadingSchema = ReadingFields.superRefine((reading, context) =
   const problem = mistakeOf(reading);
   if (problem !== null) context.addIssue({code: 'custom', message: problem});
 });
-export type ClaimReading = z.infer<typeof ClaimReadingSchema>;
+export type WrittenReading = z.infer<typeof ClaimReadingSchema>;
 
 function mistakeOf(reading: z.infer<typeof ReadingFields>): string | null {
-  const {cell, against, price, against_price: againstPrice, tokens, ratio, value, measure} = reading;
+  const {cell, against, rent, price, against_price: againstPrice, tokens, ratio, value, measure} = reading;
   if ((cell === undefined) === (price === undefined)) return 'give either cell or price';
+  if (rent !== undefined && (cell === undefined || againstPrice === undefined)) {
+    return 'rent is what a cell costs: give cell and against_price';
+  }
   if (value !== undefined) {
     const stranger = ratio !== undefined || against !== undefined || againstPrice !== undefined || price !== undefined;
     return stranger ? 'value stands for itself: leave ratio, against, price and against_price out' : null;
@@ -137,7 +136,7 @@ export const ClaimSchema = z.strictObject({
   device: globs.describe('The device the sentence is about: only there can it be reproduced'),
   readings: z.array(ClaimReadingSchema).min(1),
 });
-export type Claim = z.infer<typeof ClaimSchema>;
+type WrittenClaim = z.infer<typeof ClaimSchema>;
 
 /** A claims file (YAML): the sentences of one publication. */
 export const ClaimsFileSchema = z.strictObject({
@@ -150,4 +149,13 @@ export const ClaimsFileSchema = z.strictObject({
   matrix: z.string().min(1).describe('Matrix file that measures what the claims need'),
   sentences: z.array(ClaimSchema).min(1),
 });
-export type ClaimsFile = z.infer<typeof ClaimsFileSchema>;
+export type WrittenClaims = z.infer<typeof ClaimsFileSchema>;
+
+/** A reading with the prices that it names. */
+export type ClaimReading = Omit<WrittenReading, 'rent' | 'price' | 'against_price'> & {
+  readonly rent?: Rental | undefined;
+  readonly price?: ApiPrice | undefined;
+  readonly against_price?: ApiPrice | undefined;
+};
+export type Claim = Omit<WrittenClaim, 'readings'> & {readonly readings: readonly ClaimReading[]};
+export type ClaimsFile = Omit<WrittenClaims, 'sentences'> & {readonly sentences: readonly Claim[]};

@@ -65,5 +65,7 @@ export const PricesFileSchema = z.strictObject({
   rentals: z.array(RentalSchema).default([]),
   owned: z.array(OwnedSchema).default([]),
   apis: z.array(ApiPriceSchema).default([]),
+  /** Of an earlier day, for `bench claims` alone: what a publication reckoned with. Nothing is decided by them. */
+  past_apis: z.array(ApiPriceSchema).default([]),
 });
 export type PricesFile = z.infer<typeof PricesFileSchema>;

@@ -71,7 +71,11 @@ export function registerReportCommand(program: Command, context: CommandContext)
       const folders = await runFolders(paths);
       const decisions = await decisionsOf(folders, options);
       const first = paths[0] ?? '.';
-      const input = await readReportInput(folders, options.title ?? titleOf(folders), await claimsOf(options.claims));
+      const input = await readReportInput(
+        folders,
+        options.title ?? titleOf(folders),
+        await claimsOf(options.claims, options.prices),
+      );
       const out = resolve(options.out ?? join(first, 'report'));
       for (const reporter of reporters) {
         context.signal.throwIfAborted();
@@ -97,13 +101,13 @@ async function chosenReporters(list: string): Promise<Reporter[]> {
   return reporters;
 }
 
-async function claimsOf(files: readonly string[]): Promise<ClaimsFile[]> {
+async function claimsOf(files: readonly string[], prices: string): Promise<ClaimsFile[]> {
   const claims: ClaimsFile[] = [];
   for (const file of files) {
     const text = await readFile(file, 'utf8').catch((cause: unknown) => {
       throw new BenchError('FILE_UNREADABLE', `${file} cannot be read`, {cause});
     });
-    claims.push(parseClaims(text, file));
+    claims.push(parseClaims(text, file, readPrices(prices)));
   }
   return claims;
 }

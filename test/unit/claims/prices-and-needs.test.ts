@@ -28,6 +28,13 @@ describe('prices.yaml', () => {
     }
   });
 
+  it('keeps prices of earlier days apart: nothing is decided by them', () => {
+    const {apis, past_apis} = parsePrices(readFileSync(PRICES, 'utf8'), PRICES);
+    expect(past_apis.length).toBeGreaterThan(3);
+    expect(past_apis.every(({date, source}) => date < '2026-01-01' && source.length > 5)).toBe(true);
+    expect(apis.some(({name}) => past_apis.some((past) => past.name === name))).toBe(false);
+  });
+
   it('names devices of the catalogue', () => {
     const known = new Set(
       [...readFileSync('matrices/devices.yaml', 'utf8').matchAll(/^ {2}- name: (\S+)/gm)].map(([, name]) => name),

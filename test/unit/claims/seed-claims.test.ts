@@ -2,13 +2,15 @@ import {readFileSync} from 'node:fs';
 import {describe, expect, it} from 'vitest';
 import {parse} from 'yaml';
 import {parseClaims} from '../../../harness/claims/parse-claims.ts';
+import {parsePrices} from '../../../harness/claims/parse-prices.ts';
 import {claimsLedger} from '../../../harness/claims/verdict.ts';
 import {MatrixSchema} from '../../../harness/contract/matrix.ts';
 import {buildMeasured, type CellInput} from './build.ts';
 
 const folder = new URL('../../../matrices/', import.meta.url);
 const read = (name: string) => readFileSync(new URL(name, folder), 'utf8');
-const load = (name: string) => parseClaims(read(`claims/${name}.yaml`), name);
+const prices = parsePrices(read('prices.yaml'), 'prices.yaml');
+const load = (name: string) => parseClaims(read(`claims/${name}.yaml`), name, prices);
 const steady = (us: number): number[] => [us, us * 1.001, us * 0.999];
 
 /** Bytes of the tensors of Gemma 2B as `bench weights` makes them. */
@@ -75,23 +77,43 @@ describe('claims of Mercari', () => {
 
   it('sets the rent of the device against the list price of the same tokens, both dated', () => {
     // 100 + 5 tokens at 0.5 and 1.5 USD a million: 0.0575 USD a thousand requests.
+    // Whatever price the row carries: the reading names one of prices.yaml, 1.39 USD an hour.
     const a100 = (usd: number) =>
       q4({
         device: 'a100-80gb',
         tpotUs: steady(5000),
-        usd_per_1k_requests: usd,
-        price_usd_per_hour: 1.5,
-        price_date: '2026-09-01',
+        requests_per_s: 1.39 / 3.6 / usd,
+        usd_per_1k_requests: 7,
+        price_usd_per_hour: 99,
+        price_date: '2020-01-01',
       });
     const ledger = (usd: number) => claimsLedger(claims, [a100(usd)]).find(({reading}) => reading === 'one-at-a-time');
     expect(ledger(0.0575 / 20)).toMatchObject({
       verdict: 'reproduced',
-      cell: 'gguf-q4_k_m llama-cpp cpu-haswell at 1.5 USD/h of 2026-09-01',
-      against: 'gpt-3.5-turbo-0125, list price of 2024-01-25',
+      cell: 'gguf-q4_k_m llama-cpp cpu-haswell at 1.39 USD/h of 2026-11-09',
+      against: 'OpenAI gpt-3.5-turbo-0125, list price of 2024-01-25',
     });
     expect(ledger(0.0575 / 20)?.ratio?.ratio).toBeCloseTo(1 / 20, 6);
     expect(ledger(0.0575 / 2)).toMatchObject({verdict: 'direction only', reason: 'of another size'});
     expect(ledger(0.0575 * 2)).toMatchObject({verdict: 'contradicted', reason: 'the opposite effect'});
+  });
+
+  it('takes the price of the row on a device that the named offer is not about, and none where it has none', () => {
+    const here = (price: number | null) =>
+      q4({
+        tpotUs: steady(5000),
+        usd_per_1k_requests: price === null ? null : 0.01,
+        price_usd_per_hour: price,
+        price_date: '2026-10-01',
+      });
+    const found = (price: number | null) =>
+      claimsLedger(claims, [here(price)]).find(({reading}) => reading === 'one-at-a-time');
+    expect(found(0.2)).toMatchObject({
+      verdict: 'direction only',
+      device: 'host',
+      cell: 'gguf-q4_k_m llama-cpp cpu-haswell at 0.2 USD/h of 2026-10-01',
+    });
+    expect(found(null)).toMatchObject({verdict: 'not measured'});
   });
 });
 
@@ -221,9 +243,14 @@ describe('parseClaims', () => {
     [/tokens: \{.*\n/, '\n', 'two prices need tokens'],
     ['measure: usd_per_1k_requests', 'measure: decode_tokens_per_s', 'measure must be usd_per_1k_requests'],
     [/scale: 4\n/, 'scale: 4\n        value: 1\n', 'value stands for itself'],
-    ['date: "2025-12-02"', 'date: yesterday', 'give the day of the price as yyyy-mm-dd'],
+    [
+      'price: nova-2-lite-2025-12',
+      'price: nova-2-lite-2025-21',
+      '"nova-2-lite-2025-21" is no API of the price list; did you mean',
+    ],
+    ['against_price: claude', 'rent: t4\n        against_price: claude', 'rent is what a cell costs'],
   ])('refuses a reading that cannot be judged: %s → %s', (from, to, message) => {
     expect(text.replace(from, to)).not.toBe(text);
-    expect(() => parseClaims(text.replace(from, to), 'c.yaml')).toThrow(message);
+    expect(() => parseClaims(text.replace(from, to), 'c.yaml', prices)).toThrow(message);
   });
 });

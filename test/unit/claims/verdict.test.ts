@@ -2,11 +2,13 @@ import {readFileSync} from 'node:fs';
 import {describe, expect, it} from 'vitest';
 import {parseClaims} from '../../../harness/claims/parse-claims.ts';
 import {claimsLedger} from '../../../harness/claims/verdict.ts';
+import {PricesFileSchema} from '../../../harness/contract/prices.ts';
 import {buildMeasured, type CellInput} from './build.ts';
 
 const FILE = 'matrices/claims/licardo-2025.yaml';
 const TEXT = readFileSync(new URL(`../../../${FILE}`, import.meta.url), 'utf8');
-const claims = parseClaims(TEXT, FILE);
+const PRICES = PricesFileSchema.parse({currency: 'USD'});
+const claims = parseClaims(TEXT, FILE, PRICES);
 
 const gptq = (over: CellInput = {}) =>
   buildMeasured({
@@ -132,20 +134,20 @@ describe('parseClaims', () => {
   it('names file and line of a mistake, and what was meant', () => {
     const wrong = TEXT.replace('measure: vram_peak_bytes', 'measure: vram_peek_bytes');
     const line = wrong.split('\n').findIndex((text) => text.includes('vram_peek_bytes')) + 1;
-    expect(() => parseClaims(wrong, 'claims.yaml')).toThrow(
+    expect(() => parseClaims(wrong, 'claims.yaml', PRICES)).toThrow(
       new RegExp(`^claims\\.yaml:${line}:\\d+: .*vram_peek_bytes.*did you mean "?vram_peak_bytes`),
     );
-    expect(() => parseClaims(TEXT.replace('ratio: 0.59', 'ratio: -1'), 'claims.yaml')).toThrow(
+    expect(() => parseClaims(TEXT.replace('ratio: 0.59', 'ratio: -1'), 'claims.yaml', PRICES)).toThrow(
       /claims\.yaml:\d+:\d+: .*-1/,
     );
   });
 
   it('refuses ids that stand twice, broken YAML, and what is no claims file', () => {
-    expect(() => parseClaims(TEXT.replace('id: framework', 'id: process'), 'c.yaml')).toThrow(
+    expect(() => parseClaims(TEXT.replace('id: framework', 'id: process'), 'c.yaml', PRICES)).toThrow(
       /c\.yaml:\d+:\d+: "process"/,
     );
-    expect(() => parseClaims('claims: [', 'c.yaml')).toThrow(/^c\.yaml:1:/);
-    expect(() => parseClaims('', 'c.yaml')).toThrow(/c\.yaml/);
-    expect(() => parseClaims('x'.repeat(1024 * 1024 + 1), 'c.yaml')).toThrow(/1 MiB/);
+    expect(() => parseClaims('claims: [', 'c.yaml', PRICES)).toThrow(/^c\.yaml:1:/);
+    expect(() => parseClaims('', 'c.yaml', PRICES)).toThrow(/c\.yaml/);
+    expect(() => parseClaims('x'.repeat(1024 * 1024 + 1), 'c.yaml', PRICES)).toThrow(/1 MiB/);
   });
 });

@@ -104,7 +104,12 @@ describe('bench claims', () => {
     const {out} = await run('claims', join(root, 'base'));
     expect(out).toContain('4-bit GPTQ reduced VRAM usage by 41%');
     expect(out).toContain('not measured');
-    expect(out).toMatch(/reproduced +resident .*ryzen-7-5800hs/);
+    expect(out).toContain('checked on ryzen-7-5800hs:');
+    expect(out).toMatch(/reproduced +resident /);
+    expect(out).toMatch(
+      /^not measured, on t4, the cell and what it is compared with were not run: process, device, framework$/m,
+    );
+    expect(out).toMatch(/^Verdicts, .* · 12 not measured$/m);
     expect(out).toContain('to measure: bench matrix matrices/licardo-2025.yaml --only format=gptq-4bit');
   });
 

@@ -1,0 +1,92 @@
+import type {LedgerEntry, Verdict} from '../claims/verdict.ts';
+import type {ClaimsFile} from '../contract/claim.ts';
+import {COLUMNS as COLUMNS_OF_RESULTS} from '../contract/columns.ts';
+import {formatSignificant} from '../contract/units.ts';
+import {renderTable, type TableColumn} from './table.ts';
+import {plain} from './terminal.ts';
+
+const COLUMNS: readonly TableColumn[] = [
+  {title: 'verdict', align: 'left'},
+  {title: 'reading', align: 'left'},
+  {title: 'says', align: 'right'},
+  {title: 'measured', align: 'right'},
+  {title: '95 %', align: 'left'},
+  {title: 'workload', align: 'left'},
+  {title: 'cell', align: 'left'},
+  {title: 'against', align: 'left'},
+  {title: 'why', align: 'left'},
+];
+
+const VERDICTS: readonly Verdict[] = ['reproduced', 'direction only', 'contradicted', 'inconclusive', 'not measured'];
+
+/** The ledger for people: sentence by sentence, device by device, what is missing with the command that would measure it. */
+export function claimsText({title, source, sentences}: ClaimsFile, ledger: readonly LedgerEntry[]): string {
+  const parts = sentences.map(({id, sentence}) => {
+    const entries = ledger.filter(({claim}) => claim === id);
+    return [`“${plain(sentence)}”`, ...measuredText(entries), ...missingText(entries)].join('\n');
+  });
+  return [`${plain(title)}\n${plain(source)}`, ...parts, countsText(ledger)].join('\n\n');
+}
+
+function measuredText(entries: readonly LedgerEntry[]): string[] {
+  const measured = entries.filter(({verdict}) => verdict !== 'not measured');
+  const places = [...new Set(measured.map(placeOf))];
+  return places.flatMap((place) => {
+    const here = measured.filter((entry) => placeOf(entry) === place);
+    const caveats = [...new Set(here.flatMap((entry) => entry.caveats))].sort();
+    return [
+      '',
+      ...(place === '' ? [] : [`${plain(place)}:`]),
+      renderTable(COLUMNS, here.map(lineOf)),
+      ...(caveats.length === 0 ? [] : [`caveats: ${plain(caveats.join(' '))}`]),
+    ];
+  });
+}
+
+/** Where it was checked; of another device than the sentence is about, that is the reason of its verdict, too. */
+function placeOf({elsewhere, reason, device}: LedgerEntry): string {
+  if (device === null) return '';
+  return elsewhere ? reason : `checked on ${device}`;
+}
+
+function lineOf(entry: LedgerEntry): string[] {
+  const {ratio, kind, expected} = entry;
+  const unit = COLUMNS_OF_RESULTS[entry.measure].unit;
+  // Of a figure, `ratio` is measured ÷ expected; people want the figure itself.
+  const show = (value: number): string => formatSignificant(kind === 'figure' ? value * expected : value);
+  const whole = (text: string): string => (kind === 'figure' ? `${text} ${unit ?? ''}`.trimEnd() : `× ${text}`);
+  return [
+    entry.verdict,
+    entry.reading,
+    whole(formatSignificant(expected)),
+    ratio === null ? '' : whole(show(ratio.ratio)),
+    ratio === null || ratio.low === null || ratio.high === null ? '' : `${show(ratio.low)} … ${show(ratio.high)}`,
+    entry.workload ?? '',
+    entry.cell ?? '',
+    entry.against ?? '',
+    entry.elsewhere ? '' : entry.reason,
+  ];
+}
+
+/** Readings that lack the same are told together. */
+function missingText(entries: readonly LedgerEntry[]): string[] {
+  const missing = entries.filter(({verdict}) => verdict === 'not measured');
+  const commands = [...new Set(missing.map(({command}) => command))];
+  return commands.flatMap((command) => {
+    const alike = missing.filter((entry) => entry.command === command);
+    const reasons = [...new Set(alike.map(({reason}) => reason))];
+    return [
+      '',
+      ...reasons.map((reason) => {
+        const readings = alike.filter((entry) => entry.reason === reason).map(({reading}) => reading);
+        return `not measured, ${plain(reason)}: ${plain(readings.join(', '))}`;
+      }),
+      ...(command === null ? [] : [`to measure: ${plain(command)}`]),
+    ];
+  });
+}
+
+function countsText(ledger: readonly LedgerEntry[]): string {
+  const counts = VERDICTS.map((verdict) => `${ledger.filter((entry) => entry.verdict === verdict).length} ${verdict}`);
+  return `Verdicts, every reading on every device and workload apart: ${counts.join(' · ')}`;
+}
