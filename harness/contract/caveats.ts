@@ -35,7 +35,10 @@ export const CAVEATS = {
     fix: 'nvidia-smi -e 1, then reboot.',
   },
   'persistence-off': {doc: 'Persistence mode is off: load times include driver start-up.', fix: 'nvidia-smi -pm 1.'},
-  mig: {doc: 'The device is a MIG slice: only a part of the card.', fix: 'Name the slice as a device of its own.'},
+  mig: {
+    doc: 'The device is a MIG slice: memory and processes are its own; power, energy and clocks are those of the whole card.',
+    fix: 'Name the slice as a device of its own.',
+  },
   battery: {doc: 'The host runs on battery.', fix: 'Plug it in.'},
   governor: {doc: 'The CPU frequency governor is not `performance`.', fix: 'cpupower frequency-set -g performance.'},
   'sampler-gaps': {

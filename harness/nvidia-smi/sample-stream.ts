@@ -1,5 +1,5 @@
 import {parseHeader, parseLine, type SmiField} from './csv.ts';
-import {type GpuSample, gpuSample, SAMPLE_FIELDS, type SampleKey} from './gpu-sample.ts';
+import {type GpuSample, gpuSample, type SampleKey, sampleQuery} from './gpu-sample.ts';
 
 /** Lines are a few hundred characters; what is longer is no line of ours. */
 const MAX_LINE = 16 << 10;
@@ -50,13 +50,7 @@ export class SampleStream {
   }
 }
 
+/** The fields that a header names, by what they are to a sample. */
 function namesOf(fields: readonly SmiField[]): ReadonlyMap<SampleKey, string> {
-  const offered = new Set(fields.map(({name}) => name));
-  const names = new Map<SampleKey, string>();
-  for (const [key, spellings] of Object.entries<readonly string[]>(SAMPLE_FIELDS)) {
-    const name = spellings.find((spelling) => offered.has(spelling));
-    // Object.entries widens the keys of a record to string; they are SampleKey.
-    if (name !== undefined) names.set(key as SampleKey, name);
-  }
-  return names;
+  return sampleQuery(new Map(fields.map(({name}) => [name, name])));
 }

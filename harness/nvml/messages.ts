@@ -34,12 +34,19 @@ export const READING_KEYS = [
   'powerW',
   'energyJ',
   'smClockHz',
-  'memoryClockHz',
-  'temperatureC',
   'utilizationRatio',
   'throttleMask',
 ] as const;
 export type ReadingKey = (typeof READING_KEYS)[number];
+
+/** What changes slowly, and is read every {@link SLOW_PERIOD_MS} at most. */
+export const SLOW_KEYS = ['memoryClockHz', 'temperatureC'] as const;
+export type SlowKey = (typeof SLOW_KEYS)[number];
+export const SLOW_PERIOD_MS = 500;
+
+const ANY_KEY = z.enum([...READING_KEYS, ...SLOW_KEYS]);
+/** Time, then values. */
+const RowsSchema = z.array(z.array(z.number().nullable()));
 
 /**
  * From the child, one JSON object a line. Times are milliseconds of the system's monotonic clock, which all processes
@@ -55,9 +62,9 @@ export const NvmlMessageSchema = z.discriminatedUnion('type', [
     lost: z.array(z.string()),
   }),
   /** Sampling begins. `missing`: what this card does not give, with the reason. */
-  z.object({type: z.literal('ready'), missing: z.partialRecord(z.enum(READING_KEYS), z.string())}),
-  /** Readings since the last message: each its time, then its values. */
-  z.object({type: z.literal('samples'), rows: z.array(z.array(z.number().nullable()))}),
+  z.object({type: z.literal('ready'), missing: z.partialRecord(ANY_KEY, z.string())}),
+  /** Readings since the last message: of what is read every period, and of what is read more seldom. */
+  z.object({type: z.literal('samples'), rows: RowsSchema, slow: RowsSchema}),
   z.object({
     type: z.literal('processes'),
     /** The question that is answered. */

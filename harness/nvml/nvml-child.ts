@@ -30,9 +30,13 @@ function sample(library: NvmlLibrary, {index, uuid, periodMs}: Extract<typeof ta
     finish(failed(`GPU ${index}`, got.code));
     return;
   }
+  const device = got.value;
+  // Of a partitioned card a program gets the first instance that it may see.
+  const [instance] = library.migEnabled(device).value === true ? library.migDevices(device) : [];
   const pipe = new CommandPipe();
   const listen = (ms: number) => pipe.wait(ms);
-  new ReadingLoop({nvml: library, device: got.value, periodMs, send, nowMs: monotonicMs, listen}).run();
+  const memory = instance ?? device;
+  new ReadingLoop({nvml: library, device, memory, periodMs, send, nowMs: monotonicMs(), listen}).run();
   library.shutdown();
   process.exit(0);
 }
@@ -65,6 +69,8 @@ function send(message: NvmlMessage): void {
   }
 }
 
-function monotonicMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
+/** The clock that all processes share; `performance.now` is the same clock from another beginning, and cheaper. */
+function monotonicMs(): () => number {
+  const beganMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+  return () => beganMs + performance.now();
 }

@@ -62,9 +62,13 @@ const FUNCTIONS = {
 
 type FunctionName = keyof typeof FUNCTIONS;
 
-const MEMORY_V2_BYTES = 40;
+/** Every function as the library has it; one that the driver lacks returns FUNCTION_NOT_FOUND. */
+export type NvmlCalls = Readonly<Record<FunctionName, Call>>;
+
+/** `nvmlMemory_v2_t`. */
+export const MEMORY_V2_BYTES = 40;
 /** Size in the low bytes, version in the high one, as nvml.h makes it. */
-const MEMORY_V2_VERSION = MEMORY_V2_BYTES | (2 << 24);
+export const MEMORY_V2_VERSION = MEMORY_V2_BYTES | (2 << 24);
 const PROCESS_BYTES = 24;
 const PCI_INFO_BYTES = 68;
 const NOT_AVAILABLE = 0xffff_ffff_ffff_ffffn;
@@ -77,14 +81,13 @@ const THRESHOLD_SLOWDOWN = 1;
  * that may be killed. Buffers are made once: a reading allocates next to nothing.
  */
 export class NvmlLibrary {
-  readonly #calls: Readonly<Record<FunctionName, Call>>;
+  readonly calls: NvmlCalls;
   readonly #memory = Buffer.alloc(MEMORY_V2_BYTES);
   readonly #words = new Uint32Array(2);
-  readonly #long = new BigUint64Array(1);
   #processRoom = 32;
 
-  private constructor(calls: Readonly<Record<FunctionName, Call>>) {
-    this.#calls = calls;
+  private constructor(calls: NvmlCalls) {
+    this.calls = calls;
   }
 
   /** @throws {Error} as the dynamic loader words it, when no library of these names can be loaded. */
@@ -106,51 +109,51 @@ export class NvmlLibrary {
   }
 
   init(): number {
-    return this.#calls.init();
+    return this.calls.init();
   }
 
   shutdown(): void {
-    this.#calls.shutdown();
+    this.calls.shutdown();
   }
 
   driverVersion(): Got<string> {
-    return text(96, (buffer, size) => this.#calls.driverVersion(buffer, size));
+    return text(96, (buffer, size) => this.calls.driverVersion(buffer, size));
   }
 
   /** Highest CUDA version of the driver, for example `13.0`. */
   cudaVersion(): Got<string> {
-    const {code, value} = this.#word((out) => this.#calls.cudaVersion(out));
+    const {code, value} = this.#word((out) => this.calls.cudaVersion(out));
     return {code, value: value === null ? null : `${Math.floor(value / 1000)}.${Math.floor((value % 1000) / 10)}`};
   }
 
   processName(pid: number): Got<string> {
-    return text(256, (buffer, size) => this.#calls.processName(pid, buffer, size));
+    return text(256, (buffer, size) => this.calls.processName(pid, buffer, size));
   }
 
   count(): Got<number> {
-    return this.#word((out) => this.#calls.count(out));
+    return this.#word((out) => this.calls.count(out));
   }
 
   handleByIndex(index: number): Got<DeviceHandle> {
-    return this.#handle((out) => this.#calls.handleByIndex(index, out));
+    return this.#handle((out) => this.calls.handleByIndex(index, out));
   }
 
   handleByUuid(uuid: string): Got<DeviceHandle> {
-    return this.#handle((out) => this.#calls.handleByUuid(uuid, out));
+    return this.#handle((out) => this.calls.handleByUuid(uuid, out));
   }
 
   name(device: DeviceHandle): Got<string> {
-    return text(96, (buffer, size) => this.#calls.name(device, buffer, size));
+    return text(96, (buffer, size) => this.calls.name(device, buffer, size));
   }
 
   uuid(device: DeviceHandle): Got<string> {
-    return text(96, (buffer, size) => this.#calls.uuid(device, buffer, size));
+    return text(96, (buffer, size) => this.calls.uuid(device, buffer, size));
   }
 
   /** Device, then vendor, as nvidia-smi prints it: `0x1EB810DE`. */
   pciId(device: DeviceHandle): Got<string> {
     const info = Buffer.alloc(PCI_INFO_BYTES);
-    const code = this.#calls.pciInfo(device, info);
+    const code = this.calls.pciInfo(device, info);
     const id = info.readUInt32LE(28).toString(16).toUpperCase().padStart(8, '0');
     return {code, value: code === NVML.SUCCESS ? `0x${id}` : null};
   }
@@ -161,11 +164,11 @@ export class NvmlLibrary {
    */
   memory(device: DeviceHandle): Got<{readonly totalBytes: number; readonly usedBytes: number}> {
     this.#memory.writeUInt32LE(MEMORY_V2_VERSION, 0);
-    let code = this.#calls.memory2(device, this.#memory);
+    let code = this.calls.memory2(device, this.#memory);
     let usedAt = 32;
     let totalAt = 8;
     if (code === NVML.FUNCTION_NOT_FOUND) {
-      code = this.#calls.memory1(device, this.#memory);
+      code = this.calls.memory1(device, this.#memory);
       [totalAt, usedAt] = [0, 16];
     }
     if (code !== NVML.SUCCESS) return {code, value: null};
@@ -180,109 +183,66 @@ export class NvmlLibrary {
 
   computeCapability(device: DeviceHandle): Got<string> {
     const minor = new Uint32Array(1);
-    const {code, value} = this.#word((out) => this.#calls.computeCapability(device, out, minor));
+    const {code, value} = this.#word((out) => this.calls.computeCapability(device, out, minor));
     return {code, value: value === null ? null : `${value}.${minor[0] ?? 0}`};
   }
 
   migEnabled(device: DeviceHandle): Got<boolean> {
     const pending = new Uint32Array(1);
-    return flag(this.#word((out) => this.#calls.migMode(device, out, pending)));
+    return flag(this.#word((out) => this.calls.migMode(device, out, pending)));
   }
 
   /** Instances that this process may see. */
   migDevices(device: DeviceHandle): readonly DeviceHandle[] {
-    const most = this.#word((out) => this.#calls.maxMigDevices(device, out)).value ?? 0;
+    const most = this.#word((out) => this.calls.maxMigDevices(device, out)).value ?? 0;
     return Array.from({length: Math.min(most, 64)}, (_, index) =>
-      this.#handle((out) => this.#calls.migDevice(device, index, out)),
+      this.#handle((out) => this.calls.migDevice(device, index, out)),
     ).flatMap(({value}) => (value === null ? [] : [value]));
   }
 
   persistence(device: DeviceHandle): Got<boolean> {
-    return flag(this.#word((out) => this.#calls.persistence(device, out)));
+    return flag(this.#word((out) => this.calls.persistence(device, out)));
   }
 
   ecc(device: DeviceHandle): Got<boolean> {
     const pending = new Uint32Array(1);
-    return flag(this.#word((out) => this.#calls.ecc(device, out, pending)));
+    return flag(this.#word((out) => this.calls.ecc(device, out, pending)));
   }
 
   defaultEcc(device: DeviceHandle): Got<boolean> {
-    return flag(this.#word((out) => this.#calls.defaultEcc(device, out)));
+    return flag(this.#word((out) => this.calls.defaultEcc(device, out)));
   }
 
   enforcedPowerLimitW(device: DeviceHandle): Got<number> {
     return scaled(
-      this.#word((out) => this.#calls.enforcedPowerLimit(device, out)),
+      this.#word((out) => this.calls.enforcedPowerLimit(device, out)),
       1e-3,
     );
   }
 
   defaultPowerLimitW(device: DeviceHandle): Got<number> {
     return scaled(
-      this.#word((out) => this.#calls.defaultPowerLimit(device, out)),
+      this.#word((out) => this.calls.defaultPowerLimit(device, out)),
       1e-3,
     );
   }
 
   maxSmClockHz(device: DeviceHandle): Got<number> {
     return scaled(
-      this.#word((out) => this.#calls.maxClock(device, CLOCK_SM, out)),
+      this.#word((out) => this.calls.maxClock(device, CLOCK_SM, out)),
       1e6,
     );
   }
 
   maxMemoryClockHz(device: DeviceHandle): Got<number> {
     return scaled(
-      this.#word((out) => this.#calls.maxClock(device, CLOCK_MEMORY, out)),
+      this.#word((out) => this.calls.maxClock(device, CLOCK_MEMORY, out)),
       1e6,
     );
-  }
-
-  smClockHz(device: DeviceHandle): Got<number> {
-    return scaled(
-      this.#word((out) => this.#calls.clock(device, CLOCK_SM, out)),
-      1e6,
-    );
-  }
-
-  memoryClockHz(device: DeviceHandle): Got<number> {
-    return scaled(
-      this.#word((out) => this.#calls.clock(device, CLOCK_MEMORY, out)),
-      1e6,
-    );
-  }
-
-  temperatureC(device: DeviceHandle): Got<number> {
-    return this.#word((out) => this.#calls.temperature(device, 0, out));
   }
 
   slowdownC(device: DeviceHandle): Got<number> {
-    return this.#word((out) => this.#calls.temperatureThreshold(device, THRESHOLD_SLOWDOWN, out));
-  }
-
-  powerW(device: DeviceHandle): Got<number> {
-    return scaled(
-      this.#word((out) => this.#calls.power(device, out)),
-      1e-3,
-    );
-  }
-
-  /** Since the driver was loaded. Volta and newer. */
-  energyJ(device: DeviceHandle): Got<number> {
-    const {code, value} = this.#longWord((out) => this.#calls.energy(device, out));
-    return {code, value: value === null ? null : Number(value) / 1000};
-  }
-
-  /** Share of the last period of the driver (a sixth of a second to one second) in which any kernel ran. */
-  utilizationRatio(device: DeviceHandle): Got<number> {
-    return scaled(
-      this.#word((out) => this.#calls.utilization(device, out)),
-      1e-2,
-    );
-  }
-
-  throttleMask(device: DeviceHandle): Got<bigint> {
-    return this.#longWord((out) => this.#calls.throttleReasons(device, out));
+    return this.#word((out) => this.calls.temperatureThreshold(device, THRESHOLD_SLOWDOWN, out));
   }
 
   /** Compute processes. Dear (milliseconds in the driver, under its lock): not for every period. */
@@ -290,7 +250,7 @@ export class NvmlLibrary {
     for (let attempt = 0; ; attempt++) {
       const infos = Buffer.alloc(this.#processRoom * PROCESS_BYTES);
       const count = new Uint32Array([this.#processRoom]);
-      const code = this.#calls.processes(device, count, infos);
+      const code = this.calls.processes(device, count, infos);
       const length = count[0] ?? 0;
       if (code === NVML.INSUFFICIENT_SIZE && attempt < 3) {
         // More may start between two calls.
@@ -312,12 +272,6 @@ export class NvmlLibrary {
   #word(call: (out: Uint32Array) => number): Got<number> {
     const code = call(this.#words);
     return {code, value: code === NVML.SUCCESS ? (this.#words[0] ?? null) : null};
-  }
-
-  #longWord(call: (out: BigUint64Array) => number): Got<bigint> {
-    const code = call(this.#long);
-    const value = this.#long[0] ?? NOT_AVAILABLE;
-    return {code, value: code === NVML.SUCCESS && value !== NOT_AVAILABLE ? value : null};
   }
 
   #handle(call: (out: BigUint64Array) => number): Got<DeviceHandle> {

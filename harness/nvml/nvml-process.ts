@@ -7,7 +7,7 @@ import {type NvmlMessage, NvmlMessageSchema, type NvmlTask} from './messages.ts'
 
 /** How long a driver may take to start up: seconds on hosts with many cards and without persistence mode. */
 export const NVML_START_MS = 15_000;
-/** How long the child may be silent while it samples; it speaks twice a second. */
+/** How long the child may be silent while it samples; it speaks every second. */
 const SILENCE_MS = 3000;
 /** How long the end may take before the child is killed. */
 const END_MS = 1500;

@@ -1,33 +1,16 @@
-import {type NvmlMessage, READING_KEYS, type ReadingKey} from './messages.ts';
-import type {DeviceHandle, Got, NvmlLibrary} from './nvml-library.ts';
+import {CardReader} from './card-reader.ts';
+import {type NvmlMessage, READING_KEYS, type ReadingKey, SLOW_KEYS, SLOW_PERIOD_MS, type SlowKey} from './messages.ts';
+import type {DeviceHandle, NvmlLibrary} from './nvml-library.ts';
 import {codeWords, isGone, NVML} from './return-codes.ts';
 
 /** Readings are handed over this often at the latest: the sign of life that the parent waits for. */
-const HAND_OVER_MS = 500;
-
-type Reader = (nvml: NvmlLibrary, device: DeviceHandle) => Got<number>;
-
-const READERS: Readonly<Record<ReadingKey, Reader>> = {
-  memoryUsedBytes(nvml, device) {
-    const {code, value} = nvml.memory(device);
-    return {code, value: value === null ? null : value.usedBytes};
-  },
-  powerW: (nvml, device) => nvml.powerW(device),
-  energyJ: (nvml, device) => nvml.energyJ(device),
-  smClockHz: (nvml, device) => nvml.smClockHz(device),
-  memoryClockHz: (nvml, device) => nvml.memoryClockHz(device),
-  temperatureC: (nvml, device) => nvml.temperatureC(device),
-  utilizationRatio: (nvml, device) => nvml.utilizationRatio(device),
-  throttleMask(nvml, device) {
-    const {code, value} = nvml.throttleMask(device);
-    // Nine bits are defined; what may come later stays below 2^53.
-    return {code, value: value === null ? null : Number(value)};
-  },
-};
+const HAND_OVER_MS = 1000;
 
 export interface LoopOptions {
   readonly nvml: NvmlLibrary;
   readonly device: DeviceHandle;
+  /** Whose memory and processes are meant: a MIG instance, else the card. */
+  readonly memory: DeviceHandle;
   readonly periodMs: number;
   readonly send: (message: NvmlMessage) => void;
   /** The system's monotonic clock. */
@@ -38,49 +21,57 @@ export interface LoopOptions {
 
 /**
  * Reads one card every period until it is told to end or the card is gone. It blocks its thread: an event loop would cost
- * several times the CPU of the readings.
+ * several times the CPU of the readings. Readings lie in memory that is made once, until they are handed over together.
  */
 export class ReadingLoop {
   readonly #options: LoopOptions;
-  readonly #readers: readonly (Reader | null)[];
+  readonly #reader: CardReader;
+  readonly #fast: Table<ReadingKey>;
+  readonly #slow: Table<SlowKey>;
   /** At the first hand-over: before it the code is compiled, while the worker has not begun to measure. */
   #steady: {readonly cpu: NodeJS.CpuUsage; readonly samples: number} | null = null;
-  #rows: (number | null)[][] = [];
   #handedOverMs: number;
+  #slowMs = Number.NEGATIVE_INFINITY;
   #samples = 0;
 
   constructor(options: LoopOptions) {
+    const {nvml, device, memory, periodMs, send, nowMs} = options;
     this.#options = options;
-    const missing: Partial<Record<ReadingKey, string>> = {};
-    this.#readers = READING_KEYS.map((key) => {
-      const {code} = READERS[key](options.nvml, options.device);
-      if (code === NVML.SUCCESS) return READERS[key];
+    this.#reader = new CardReader(nvml.calls, device, memory);
+    const missing: Partial<Record<ReadingKey | SlowKey, string>> = {};
+    const given = <Key extends ReadingKey | SlowKey>(key: Key): Key | null => {
+      const code = this.#reader.read(key);
+      if (code === NVML.SUCCESS) return key;
       missing[key] = codeWords(code);
       // What this card will never tell is not asked again; an error that may pass is.
-      return code === NVML.NOT_SUPPORTED || code === NVML.FUNCTION_NOT_FOUND ? null : READERS[key];
-    });
-    options.send({type: 'ready', missing});
-    this.#handedOverMs = options.nowMs();
+      return code === NVML.NOT_SUPPORTED || code === NVML.FUNCTION_NOT_FOUND ? null : key;
+    };
+    this.#fast = new Table(READING_KEYS.map(given), Math.ceil(HAND_OVER_MS / periodMs) + 1);
+    this.#slow = new Table(SLOW_KEYS.map(given), Math.ceil(HAND_OVER_MS / SLOW_PERIOD_MS) + 1);
+    send({type: 'ready', missing});
+    this.#handedOverMs = nowMs();
   }
 
   run(): void {
     const {periodMs, nowMs, send, listen} = this.#options;
-    let nextMs = nowMs();
+    let now = nowMs();
+    let nextMs = now;
     for (;;) {
-      const gone = this.#read();
-      const now = nowMs();
-      if (gone !== null || now - this.#handedOverMs >= HAND_OVER_MS || periodMs >= HAND_OVER_MS) this.#handOver(now);
-      if (gone !== null) {
+      const gone = this.#read(now);
+      if (gone !== NVML.SUCCESS || now - this.#handedOverMs >= HAND_OVER_MS || this.#fast.full) this.#handOver(now);
+      if (gone !== NVML.SUCCESS) {
         send({type: 'failed', code: gone, reason: codeWords(gone), fix: null});
         return;
       }
+      now = nowMs();
       // Deadlines are multiples of the period: a late reading does not delay the later ones, a missed one is a gap.
       nextMs += periodMs * Math.max(1, Math.ceil((now - nextMs) / periodMs));
-      for (let leftMs = nextMs - now; leftMs > 0; leftMs = nextMs - nowMs()) {
-        const {questions, ended} = listen(Math.ceil(leftMs));
+      while (now < nextMs) {
+        const {questions, ended} = listen(Math.ceil(nextMs - now));
         for (const id of questions) this.#processes(id);
+        now = nowMs();
         if (ended) {
-          this.#end();
+          this.#end(now);
           return;
         }
       }
@@ -89,41 +80,78 @@ export class ReadingLoop {
 
   /** Who holds memory of the card now. */
   #processes(id: number): void {
-    const {nvml, device, send, nowMs} = this.#options;
-    const {value} = nvml.processes(device);
+    const {nvml, memory, send, nowMs} = this.#options;
+    const {value} = nvml.processes(memory);
     const list = value?.map(({pid, usedBytes}) => ({pid, usedBytes, name: nvml.processName(pid).value ?? ''}));
     send({type: 'processes', id, tMs: nowMs(), list: list ?? null});
   }
 
-  #end(): void {
-    this.#handOver(this.#options.nowMs());
+  #end(now: number): void {
+    this.#handOver(now);
     const {user, system} = this.#steady === null ? {user: 0, system: 0} : process.cpuUsage(this.#steady.cpu);
     const samples = this.#steady === null ? 0 : this.#samples - this.#steady.samples;
     this.#options.send({type: 'end', samples, cpuUs: user + system});
   }
 
-  /** @returns The code that says that the card is gone, or null. */
-  #read(): number | null {
-    const {nvml, device, nowMs} = this.#options;
-    const row: (number | null)[] = [nowMs()];
-    for (const reader of this.#readers) {
-      if (reader === null) {
-        row.push(null);
-        continue;
-      }
-      const {code, value} = reader(nvml, device);
-      if (isGone(code)) return code;
-      row.push(value);
-    }
-    this.#rows.push(row);
+  /** @returns The code that says that the card is gone, else SUCCESS. */
+  #read(now: number): number {
+    const gone = this.#fast.read(this.#reader, now);
+    if (gone !== NVML.SUCCESS) return gone;
     this.#samples++;
-    return null;
+    if (now - this.#slowMs < SLOW_PERIOD_MS) return NVML.SUCCESS;
+    this.#slowMs = now;
+    return this.#slow.read(this.#reader, now);
   }
 
   #handOver(now: number): void {
     this.#handedOverMs = now;
-    if (this.#rows.length > 0) this.#options.send({type: 'samples', rows: this.#rows});
-    this.#rows = [];
+    const rows = this.#fast.take();
+    const slow = this.#slow.take();
+    if (rows.length > 0 || slow.length > 0) this.#options.send({type: 'samples', rows, slow});
     this.#steady ??= {cpu: process.cpuUsage(), samples: this.#samples};
+  }
+}
+
+/** Rows of a time and one value a key, in memory that is used again and again. */
+class Table<Key extends ReadingKey | SlowKey> {
+  readonly #keys: readonly (Key | null)[];
+  readonly #width: number;
+  readonly #cells: Float64Array;
+  #rows = 0;
+
+  /** @param keys null for a column that stays empty. */
+  constructor(keys: readonly (Key | null)[], room: number) {
+    this.#keys = keys;
+    this.#width = keys.length + 1;
+    this.#cells = new Float64Array(room * this.#width);
+  }
+
+  get full(): boolean {
+    return (this.#rows + 1) * this.#width > this.#cells.length;
+  }
+
+  /** Adds a row. @returns The code that says that the card is gone, and then there is no row; else SUCCESS. */
+  read(reader: CardReader, now: number): number {
+    const from = this.#rows * this.#width;
+    this.#cells[from] = now;
+    for (let index = 0; index < this.#keys.length; index++) {
+      const key = this.#keys[index] ?? null;
+      const code = key === null ? NVML.SUCCESS : reader.read(key);
+      if (isGone(code)) return code;
+      this.#cells[from + index + 1] = key === null ? Number.NaN : reader.value;
+    }
+    this.#rows++;
+    return NVML.SUCCESS;
+  }
+
+  /** The rows, which are no longer here then; null for what could not be read. */
+  take(): (number | null)[][] {
+    const rows = Array.from({length: this.#rows}, (_, row) =>
+      Array.from(this.#cells.subarray(row * this.#width, (row + 1) * this.#width), (value) =>
+        Number.isNaN(value) ? null : value,
+      ),
+    );
+    this.#rows = 0;
+    return rows;
   }
 }

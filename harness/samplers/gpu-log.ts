@@ -10,11 +10,11 @@ const UNITS = {
   gpu_energy_j: 'J',
   gpu_sm_clock_hz: 'Hz',
   gpu_sm_clock_busy_hz: 'Hz',
-  gpu_memory_clock_hz: 'Hz',
-  gpu_temperature_c: '°C',
   gpu_utilization_ratio: 'ratio',
   gpu_throttled_ratio: 'ratio',
 } as const;
+
+const SLOW_UNITS = {gpu_memory_clock_hz: 'Hz', gpu_temperature_c: '°C'} as const;
 
 /** An SM clock below this share of its reference while busy is throttled, whatever the driver says (nvbench's default). */
 const THROTTLED_CLOCK = 0.75;
@@ -25,16 +25,22 @@ export interface GpuReading {
   readonly powerW: number | null;
   readonly energyJ: number | null;
   readonly smClockHz: number | null;
-  readonly memoryClockHz: number | null;
-  readonly temperatureC: number | null;
   readonly utilizationRatio: number | null;
   readonly throttleMask: bigint | null;
+}
+
+/** What changes slowly; NVML is asked for it more seldom. */
+export interface GpuSlowReading {
+  readonly memoryClockHz: number | null;
+  readonly temperatureC: number | null;
 }
 
 export interface GpuLogOptions {
   /** Id of the sampler. */
   readonly source: string;
   readonly periodMs: number;
+  /** Time between two slow readings. @default periodMs */
+  readonly slowPeriodMs?: number;
   /** Reference of the SM clock; null when unknown. */
   readonly smClockHz: number | null;
   /** °C at which the card slows down by itself; null when unknown. */
@@ -48,19 +54,23 @@ export interface GpuLogOptions {
 export class GpuLog {
   readonly #options: GpuLogOptions;
   readonly #log: SeriesLog<keyof typeof UNITS>;
+  readonly #slow: SeriesLog<keyof typeof SLOW_UNITS>;
+  readonly #pauses: Pauses;
+  readonly #slowPauses: Pauses;
   #heat: boolean = false;
-  #lastMs: number | null = null;
 
   constructor(options: GpuLogOptions) {
     this.#options = options;
-    this.#log = new SeriesLog(UNITS, options.periodMs);
+    const {periodMs, slowPeriodMs = periodMs} = options;
+    this.#log = new SeriesLog(UNITS, periodMs);
+    this.#slow = new SeriesLog(SLOW_UNITS, slowPeriodMs);
+    this.#pauses = new Pauses(periodMs);
+    this.#slowPauses = new Pauses(slowPeriodMs);
   }
 
   push(tMs: number, reading: GpuReading): void {
-    const {smClockHz, throttleMask, temperatureC} = reading;
+    const {smClockHz, throttleMask} = reading;
     const busy = isBusy(reading);
-    const {slowdownC} = this.#options;
-    if (temperatureC !== null && slowdownC !== null && temperatureC >= slowdownC) this.#heat = true;
     if (throttleMask !== null && throttleReasons(throttleMask).some((reason) => reason.endsWith('ThermalSlowdown'))) {
       this.#heat = true;
     }
@@ -72,37 +82,35 @@ export class GpuLog {
         gpu_energy_j: reading.energyJ,
         gpu_sm_clock_hz: smClockHz,
         gpu_sm_clock_busy_hz: busy === true ? smClockHz : null,
-        gpu_memory_clock_hz: reading.memoryClockHz,
-        gpu_temperature_c: temperatureC,
         gpu_utilization_ratio: reading.utilizationRatio,
         gpu_throttled_ratio: busy === true ? this.#throttled(reading) : null,
       },
-      this.#missedBefore(tMs),
+      this.#pauses.missedBefore(tMs),
     );
   }
 
-  /** A reading that came and could not be read. */
+  pushSlow(tMs: number, {memoryClockHz, temperatureC}: GpuSlowReading): void {
+    const {slowdownC} = this.#options;
+    if (temperatureC !== null && slowdownC !== null && temperatureC >= slowdownC) this.#heat = true;
+    const reading = {gpu_memory_clock_hz: memoryClockHz, gpu_temperature_c: temperatureC};
+    this.#slow.push(tMs, reading, this.#slowPauses.missedBefore(tMs));
+  }
+
+  /** A reading, of both kinds, that came and could not be read. */
   unreadable(tMs: number): void {
-    this.#log.push(tMs, {}, this.#missedBefore(tMs));
+    this.#log.push(tMs, {}, this.#pauses.missedBefore(tMs));
+    this.#slow.push(tMs, {}, this.#slowPauses.missedBefore(tMs));
   }
 
   series(): readonly Series[] {
-    return this.#log.series().map((one) => ({...one, source: this.#options.source}));
+    return [...this.#log.series(), ...this.#slow.series()].map((one) => ({...one, source: this.#options.source}));
   }
 
   caveats(): Caveat[] {
     const caveats: Caveat[] = [...gapCaveats(this.#log.gapRatio)];
-    const hottest = Math.max(...this.#log.known('gpu_temperature_c'));
+    const hottest = Math.max(...this.#slow.known('gpu_temperature_c'));
     if (this.#heat) caveats.push(Number.isFinite(hottest) ? {code: 'hot', value: String(hottest)} : {code: 'hot'});
     return caveats;
-  }
-
-  /** Readings that should have come since the last one: a pause of up to two periods is jitter. */
-  #missedBefore(tMs: number): number {
-    const pauseMs = tMs - (this.#lastMs ?? tMs);
-    this.#lastMs = tMs;
-    const {periodMs} = this.#options;
-    return pauseMs > 2 * periodMs ? Math.floor(pauseMs / periodMs) - 1 : 0;
   }
 
   #throttled({smClockHz, throttleMask}: GpuReading): number | null {
@@ -111,6 +119,23 @@ export class GpuLog {
     const told = throttleMask === null ? null : isThrottled(throttleMask);
     if (slow === null && told === null) return null;
     return slow === true || told === true ? 1 : 0;
+  }
+}
+
+/** Readings that did not come. */
+class Pauses {
+  readonly #periodMs: number;
+  #lastMs: number | null = null;
+
+  constructor(periodMs: number) {
+    this.#periodMs = periodMs;
+  }
+
+  /** Readings that should have come since the last one: a pause of up to two periods is jitter. */
+  missedBefore(tMs: number): number {
+    const pauseMs = tMs - (this.#lastMs ?? tMs);
+    this.#lastMs = tMs;
+    return pauseMs > 2 * this.#periodMs ? Math.floor(pauseMs / this.#periodMs) - 1 : 0;
   }
 }
 

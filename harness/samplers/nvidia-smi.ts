@@ -211,8 +211,12 @@ class SmiRecording implements Recording {
     // A torn line that happens to have the right number of fields names another card, or none.
     const {index} = sample;
     const own = !this.#input.fields.has('index') || index === this.#input.target.index;
-    if (own) this.#log.push(tMs, {...sample, energyJ: null});
-    else this.#log.unreadable(tMs);
+    if (!own) {
+      this.#log.unreadable(tMs);
+      return;
+    }
+    this.#log.push(tMs, {...sample, energyJ: null});
+    this.#log.pushSlow(tMs, sample);
   }
 
   #expect(child: GuardedChild, ms: number): void {

@@ -4,7 +4,7 @@ import type {Availability, CellPhase, Recording, SampleContext, Sampler, Sampler
 import {seesHostPids} from '../linux/pid-namespace.ts';
 import type {SystemFiles} from '../linux/system-files.ts';
 import {findNvidiaSmi, hasNvml} from '../nvml/find-nvml.ts';
-import {type NvmlMessage, READING_KEYS, type ReadingKey} from '../nvml/messages.ts';
+import {type NvmlMessage, READING_KEYS, type ReadingKey, SLOW_KEYS, SLOW_PERIOD_MS} from '../nvml/messages.ts';
 import {askNvml, NvmlSampling} from '../nvml/nvml-process.ts';
 import {GpuLog} from './gpu-log.ts';
 import {GpuProcesses} from './gpu-processes.ts';
@@ -99,7 +99,9 @@ class NvmlRecording implements Recording {
     this.#context = context;
     this.#options = options;
     this.#onLoss = onLoss;
-    this.#log = new GpuLog({source: 'nvml', periodMs: context.periodMs, ...target});
+    const {periodMs} = context;
+    const slowPeriodMs = Math.max(periodMs, SLOW_PERIOD_MS);
+    this.#log = new GpuLog({source: 'nvml', periodMs, slowPeriodMs, ...target});
     this.#processes = new GpuProcesses({source: 'nvml', hostPids: options.hostPids ?? seesHostPids()});
     this.#tree = new ProcessTree(options.files, context.pid);
     this.#offsetMs = context.nowMs() - systemMs();
@@ -166,7 +168,10 @@ class NvmlRecording implements Recording {
 
   #take(message: NvmlMessage): void {
     if (message.type === 'ready') this.#ready();
-    if (message.type === 'samples') for (const row of message.rows) this.#push(row);
+    if (message.type === 'samples') {
+      for (const row of message.rows) this.#push(row);
+      for (const row of message.slow) this.#pushSlow(row);
+    }
     if (message.type === 'processes') {
       const question = this.#questions.get(message.id);
       this.#questions.delete(message.id);
@@ -187,10 +192,16 @@ class NvmlRecording implements Recording {
       powerW: of('powerW'),
       energyJ: of('energyJ'),
       smClockHz: of('smClockHz'),
-      memoryClockHz: of('memoryClockHz'),
-      temperatureC: of('temperatureC'),
       utilizationRatio: of('utilizationRatio'),
       throttleMask: mask === null ? null : BigInt(mask),
+    });
+  }
+
+  #pushSlow([systemTimeMs = null, ...values]: readonly (number | null)[]): void {
+    if (systemTimeMs === null) return;
+    this.#log.pushSlow(systemTimeMs + this.#offsetMs, {
+      memoryClockHz: values[SLOW_KEYS.indexOf('memoryClockHz')] ?? null,
+      temperatureC: values[SLOW_KEYS.indexOf('temperatureC')] ?? null,
     });
   }
 

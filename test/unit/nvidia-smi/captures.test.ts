@@ -73,6 +73,36 @@ describe.skipIf(all.length === 0)('captures of real machines', () => {
     }
   });
 
+  test.each(all)(
+    '$machine: partitioned, it has no utilization and is not taken for idle nor for busy by it',
+    (capture) => {
+      const [head = '', line = ''] = section(capture, 'load :: query-gpu').split('\n');
+      const fields = parseHeader(head) ?? [];
+      // As drivers print it (nvidia-smi -h: utilization "is not currently supported" on MIG-enabled GPUs).
+      const cells = line.split(', ').map((cell, index) => {
+        const name = fields[index]?.name ?? '';
+        return name.startsWith('utilization.') ? '[N/A]' : name === 'mig.mode.current' ? 'Enabled' : cell;
+      });
+      const row = parseLine(cells.join(', '), fields) ?? new Map();
+      const plain = parseLine(line, fields) ?? new Map();
+      const offered = sampleQuery(parseHelp(section(capture, 'capabilities :: help-query-gpu')));
+      expect(row.get('mig.mode.current')).toEqual({kind: 'text', text: 'Enabled'});
+      expect(gpuSample(row, offered)).toEqual({
+        ...gpuSample(plain, offered),
+        utilizationRatio: null,
+        missing: {utilizationRatio: 'not available'},
+      });
+    },
+  );
+
+  test.each(all)('$machine: a process of an instance has a pid and no size', (capture) => {
+    const [head = '', ...rows] = section(capture, 'load :: query-compute-apps').split('\n');
+    const hidden = rows.map((row) => row.replace(/, [^,]*$/, ', [N/A]'));
+    const apps = parseComputeApps([head, ...rows].join('\n')) ?? [];
+    expect(apps.length).toBeGreaterThan(0);
+    expect(parseComputeApps([head, ...hidden].join('\n'))).toEqual(apps.map((app) => ({...app, usedBytes: null})));
+  });
+
   test('a torn or mutated line never throws and never makes a number out of damage in the count of fields', () => {
     const lines = all.map((capture) => section(capture, 'load :: query-gpu').split('\n'));
     fc.assert(

@@ -1,10 +1,10 @@
 import {describe, expect, test} from 'vitest';
 import {gpuCaveats} from '../../../harness/samplers/gpu-caveats.ts';
-import {GpuLog, type GpuReading} from '../../../harness/samplers/gpu-log.ts';
+import {GpuLog, type GpuReading, type GpuSlowReading} from '../../../harness/samplers/gpu-log.ts';
 import {GpuProcesses} from '../../../harness/samplers/gpu-processes.ts';
 import {T4} from '../../support/fake-gpu.ts';
 
-const BUSY: GpuReading = {
+const BUSY: GpuReading & GpuSlowReading = {
   memoryUsedBytes: 5e9,
   powerW: 68,
   energyJ: null,
@@ -15,9 +15,12 @@ const BUSY: GpuReading = {
   throttleMask: 0n,
 };
 
-function logOf(readings: readonly Partial<GpuReading>[], {smClockHz = 1.59e9 as number | null} = {}) {
+function logOf(readings: readonly Partial<GpuReading & GpuSlowReading>[], {smClockHz = 1.59e9 as number | null} = {}) {
   const log = new GpuLog({source: 'nvml', periodMs: 100, smClockHz, slowdownC: 93});
-  for (const [index, reading] of readings.entries()) log.push(index * 100, {...BUSY, ...reading});
+  for (const [index, reading] of readings.entries()) {
+    log.push(index * 100, {...BUSY, ...reading});
+    log.pushSlow(index * 100, {...BUSY, ...reading});
+  }
   const values = (name: string) => log.series().find(({channel}) => channel === name)?.values;
   return {log, values};
 }
@@ -51,6 +54,16 @@ describe('what a card tells in a period', () => {
     expect(logOf([{temperatureC: 94}, {temperatureC: 80}]).log.caveats()).toEqual([{code: 'hot', value: '94'}]);
     expect(logOf([{temperatureC: 85, throttleMask: 0x20n}]).log.caveats()).toEqual([{code: 'hot', value: '85'}]);
     expect(logOf([{temperatureC: 85, throttleMask: 0x4n}]).log.caveats()).toEqual([]);
+  });
+
+  test('what is read more seldom has times, a period and gaps of its own', () => {
+    const log = new GpuLog({source: 'nvml', periodMs: 50, slowPeriodMs: 500, smClockHz: null, slowdownC: 93});
+    for (let tMs = 0; tMs <= 2500; tMs += 50) log.push(tMs, BUSY);
+    for (const tMs of [0, 500, 2500]) log.pushSlow(tMs, BUSY);
+    const find = (name: string) => log.series().find(({channel}) => channel === name);
+    expect(find('gpu_temperature_c')).toMatchObject({tMs: [0, 500, 2500], periodMs: 500, gaps: 3, source: 'nvml'});
+    expect(find('gpu_power_w')).toMatchObject({periodMs: 50, gaps: 0});
+    expect(log.caveats()).toEqual([]);
   });
 
   test('pauses and unreadable lines are gaps, and many of them a caveat', () => {

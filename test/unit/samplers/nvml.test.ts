@@ -86,6 +86,26 @@ describe.skipIf(compiler === null)('NVML, played by a stub', () => {
     expect(channel(result, 'vram_used_bytes')[0]).toBe(3_145_728);
   });
 
+  test('of a partitioned card the memory and the processes are those of the instance, the rest is of the card', async () => {
+    const result = await record(
+      sampler(`
+0 0 mig 1
+0 0 migcount 7
+0 0 error.util 3
+0 8 uuid MIG-1
+0 8 total 10737418240
+0 8 used 73400320
+0 8 process ${process.pid}:60000000
+0 0 process 7:1
+`),
+      {periodMs: 50, phases: [['warmup', 300]]},
+    );
+    expect(channel(result, 'vram_used_bytes')[0]).toBe(73_400_320);
+    expect(channel(result, 'gpu_power_w')[0]).toBe(27.5);
+    expect(channel(result, 'gpu_utilization_ratio')).toEqual([]);
+    expect(result.caveats).toEqual([{code: 'foreign-gpu', value: `process-${process.pid}`}]);
+  });
+
   test('processes of unknown size are strangers, and no size of 0', async () => {
     const many = Array.from({length: 12}, (_, index) => `${index + 50_000_000}:?`);
     const script = `0 0 process ${many.join(',')}\n`;
