@@ -15,7 +15,7 @@ export const PlannedCellSchema = z.strictObject({
     /** Upper bound over all rounds, weights made beforehand. */
     seconds: z.number().nonnegative().nullable(),
     weightsBytes: z.number().nonnegative().nullable(),
-    /** Resident memory while serving: weights + KV + buffers. */
+    /** What the cell cannot do without: weights + KV + buffers. */
     memoryBytes: z.number().nonnegative().nullable(),
     /**
      * Still needed to make the weights, intermediate files included. Counted with the first cell that runs with them, 0

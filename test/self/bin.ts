@@ -6,6 +6,7 @@ import {coverageSection} from './coverage.ts';
 import {decideScale} from './decide.ts';
 import {engineLoop, nodeOverhead} from './engine-loop.ts';
 import {making} from './making.ts';
+import {memoryEstimate} from './memory-estimate.ts';
 import {nvidia} from './nvidia.ts';
 import {pythonOverhead} from './python-overhead.ts';
 import {samplerCost} from './sampler-cost.ts';
@@ -22,6 +23,7 @@ const SECTIONS: readonly Section[] = [
   harnessCost,
   making,
   nvidia,
+  memoryEstimate,
   comparing,
   decideScale,
   scale,

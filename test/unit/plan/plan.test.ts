@@ -57,9 +57,9 @@ describe('makePlan', () => {
     const host = planHost({gpu: 't4', availableBytes: 8 * 2 ** 30, cgroupLimitBytes: 8 * 2 ** 30});
     expect(verdicts(await plan({lines, host, estimate: planEstimate(12e9)}))).toMatchInlineSnapshot(`
       [
-        "gguf-f16 | amd-epyc-9r14 | refused | does-not-fit | needs 22.6 GiB (weights 22.4 GiB, KV cache 8.00 MiB, engine 278 MiB), but this machine has 8.00 GiB available within its limit of 8.00 GiB",
+        "gguf-f16 | amd-epyc-9r14 | refused | does-not-fit | needs 22.4 GiB (weights 22.4 GiB, KV cache 8.00 MiB, engine 85.1 MiB), but this machine has 8.00 GiB available within its limit of 8.00 GiB",
         "gguf-q4_k_m | amd-epyc-9r14 | run |  | runs here on amd-epyc-9r14",
-        "gguf-f16 | t4 | refused | does-not-fit | needs 23.1 GiB (weights 22.4 GiB, KV cache 8.00 MiB, engine 728 MiB), but t4 has 16.0 GiB of 16.0 GiB free",
+        "gguf-f16 | t4 | refused | does-not-fit | needs 23.2 GiB (weights 22.4 GiB, KV cache 8.00 MiB, engine 856 MiB), but t4 has 16.0 GiB of 16.0 GiB free",
         "gguf-q4_k_m | t4 | run |  | runs here on t4",
         "gguf-f16 | a100-80gb | waiting |  | waits for an a100-80gb",
         "gguf-q4_k_m | a100-80gb | waiting |  | waits for an a100-80gb",
@@ -68,7 +68,7 @@ describe('makePlan', () => {
     const cuda = {formats: '[gguf-f16]', devices: '[t4]'};
     expect(verdicts(await plan({lines: cuda, estimate: planEstimate(12e9)}))).toMatchInlineSnapshot(`
       [
-        "gguf-f16 | t4 | refused | does-not-fit | needs 23.1 GiB (weights 22.4 GiB, KV cache 8.00 MiB, engine 728 MiB), but a t4 has 16.0 GiB",
+        "gguf-f16 | t4 | refused | does-not-fit | needs 23.2 GiB (weights 22.4 GiB, KV cache 8.00 MiB, engine 856 MiB), but a t4 has 16.0 GiB",
       ]
     `);
   });
