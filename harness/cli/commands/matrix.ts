@@ -82,6 +82,7 @@ export function registerMatrixCommand(program: Command, context: CommandContext)
         forcedDevice: options.device,
         pythonProbe: needsPython ? 'look' : 'skip',
       });
+      if (options.engine === 'local') warnOfGpus(host, context);
       // Relative file: sources are relative to the matrix file, as prompts files are.
       const weights = new LocalWeightsStore({cacheDir: cacheDir(context.env), env: context.env, baseDir: loaded.dir});
       const plan = await makePlan({
@@ -187,6 +188,14 @@ async function measure({context, options, weights, host, loaded, plan}: Measurin
     progress.end();
     await lock.release();
   }
+}
+
+/** A GPU that is there and cannot be used: told before cells wait for it or run without it. */
+function warnOfGpus({gpuProblem = null}: HostFacts, {stderr, env}: CommandContext): void {
+  if (gpuProblem === null) return;
+  const {reason, fix} = gpuProblem;
+  const text = plain(`warning: GPU: ${reason}${fix === null ? '' : ` (${fix})`}`);
+  stderr.write(`${styleFor(stderr, env).yellow(text)}\n`);
 }
 
 /** The device in the name of the run folder: the one device that cells run on here, or the host's first of several. */

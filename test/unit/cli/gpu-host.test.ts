@@ -82,6 +82,25 @@ test.skipIf(hasNvml(systemFiles(), process.env))(
   },
 );
 
+test.skipIf(hasNvml(systemFiles(), process.env))(
+  'bench matrix says in one line that a GPU is there and cannot be used',
+  async () => {
+    const folder = scratch();
+    try {
+      await writeFile(join(folder, 'm.yaml'), matrix({seconds: 1}));
+      const env = {...fakeSmiEnv({FAKE_SMI_SET: 'memory.total=[GPU is lost]'}), NO_COLOR: '1'};
+      const args = ['--import', 'tsx', 'harness/cli/bin.ts', 'matrix', join(folder, 'm.yaml'), '--plan'];
+      const {stdout, stderr} = await new Promise<{stdout: string; stderr: string}>((resolve) => {
+        execFile(process.execPath, args, {env}, (_, out, err) => resolve({stdout: out, stderr: err}));
+      });
+      expect(stderr).toBe('warning: GPU: 1 of 1 GPUs do not answer (reboot; sudo dmesg | grep Xid)\n');
+      expect(stdout).toContain('waits for a t4');
+    } finally {
+      await rm(folder, {recursive: true, force: true});
+    }
+  },
+);
+
 describe('bench matrix on a host with a made-up T4', () => {
   const compiler = findCompiler();
   let stub: NvmlStub | undefined;
