@@ -1,7 +1,7 @@
 import type {RequestRow} from '../contract/columns.ts';
 import type {Need} from '../contract/need.ts';
 import {formatSignificant} from '../contract/units.ts';
-import {quantileInterval} from '../derive/median-interval.ts';
+import {quantileInterval} from '../derive/quantile-interval.ts';
 import {MIN_REQUESTS_P90} from '../derive/thresholds.ts';
 import {timingOfRow, ttftUs} from '../derive/timing.ts';
 import {wilsonInterval} from '../derive/wilson.ts';

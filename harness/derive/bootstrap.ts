@@ -41,8 +41,8 @@ function medianWeights(n: number): readonly number[] {
 
 /**
  * Hierarchical percentile bootstrap of the pooled median: rounds are drawn with replacement, then requests within each
- * drawn round. Kept as the yardstick that `coverageReport` measures the method of median-interval.ts against: with
- * three rounds it covers far less than it says, because three rounds drawn from three hold at most their own range.
+ * drawn round. Kept as the yardstick of median-interval.ts in `npm run bench:self -- coverage`: with three rounds it
+ * covers far less than it says, because three rounds drawn from three hold at most their own range.
  */
 export function hierarchicalBootstrap(
   rounds: readonly (readonly number[])[],

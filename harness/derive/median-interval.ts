@@ -1,9 +1,9 @@
 import {type Interval, medianBootstrapVariance} from './bootstrap.ts';
-import {effectiveSampleSize, varianceInflation} from './effective-sample-size.ts';
-import {stretchedRanks} from './order-statistics.ts';
-import {ascending, median, quantile} from './quantile.ts';
+import {varianceInflation} from './effective-sample-size.ts';
+import {orderInterval} from './order-interval.ts';
+import {median} from './quantile.ts';
 import {studentCritical} from './special.ts';
-import {CONFIDENCE, FLOOR_WEIGHT, ROUNDS_CONFIDENCE} from './thresholds.ts';
+import {FLOOR_WEIGHT, ROUNDS_CONFIDENCE} from './thresholds.ts';
 
 /** A figure on the log scale with what is known of its error. */
 export interface LogEstimate {
@@ -40,7 +40,8 @@ export function logMedian(rounds: readonly (readonly number[])[]): LogEstimate |
  *     half² = t(ROUNDS_CONFIDENCE, df)² · between + FLOOR_WEIGHT · within
  *
  * The two constants were set by simulation so that coverage stays within 93 … 97 % for any size of round effect
- * (`coverageReport`); a bootstrap that draws rounds with replacement falls to 73 % with three rounds.
+ * (`npm run bench:self -- coverage`, which tries them on distributions that had no part in setting them, too); a
+ * bootstrap that draws rounds with replacement falls to 73 % with three rounds.
  */
 export function halfWidth(betweenVariance: number, withinVariance: number, df: number): number {
   const t = studentCritical(df, ROUNDS_CONFIDENCE);
@@ -60,36 +61,6 @@ export function medianInterval(rounds: readonly (readonly number[])[]): Interval
   if (betweenVariance === null) return orderInterval(rounds, 0.5);
   const half = halfWidth(betweenVariance, withinVariance, estimate.rounds - 1);
   return {low: Math.exp(log - half), high: Math.exp(log + half)};
-}
-
-/** Distribution-free 95 % interval of a quantile of all values, stretched for autocorrelation within rounds. */
-export function orderInterval(
-  rounds: readonly (readonly number[])[],
-  p: number,
-  confidence = CONFIDENCE,
-): Interval | null {
-  const sorted = ascending(rounds.flat());
-  const ranks = stretchedRanks(sorted.length, p, effectiveSampleSize(rounds), confidence);
-  const low = ranks === null ? undefined : sorted[ranks.low - 1];
-  const high = ranks === null ? undefined : sorted[ranks.high - 1];
-  return low === undefined || high === undefined ? null : {low, high};
-}
-
-/**
- * 95 % interval of a quantile of positive values: that of order statistics, which holds for independent values
- * whatever their distribution, widened by what the rounds differ more than their requests explain. A round that is
- * slower moves all of its quantiles; that shift is judged by the medians, which three rounds tell best. Added in
- * quadrature on the log scale, with Student's t over the rounds.
- */
-export function quantileInterval(rounds: readonly (readonly number[])[], p: number): Interval | null {
-  const interval = orderInterval(rounds, p);
-  const middle = quantile(rounds.flat(), p);
-  const estimate = logMedian(rounds);
-  if (interval === null || middle === null || estimate === null || estimate.betweenVariance === null) return interval;
-  const excess = Math.max(0, estimate.betweenVariance - estimate.withinVariance);
-  const t = studentCritical(estimate.rounds - 1, ROUNDS_CONFIDENCE);
-  const widened = (bound: number): number => Math.hypot(Math.log(bound / middle), t * Math.sqrt(excess));
-  return {low: middle * Math.exp(-widened(interval.low)), high: middle * Math.exp(widened(interval.high))};
 }
 
 export function sampleVariance(values: readonly number[]): number {

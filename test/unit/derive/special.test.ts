@@ -3,6 +3,8 @@ import {
   fisherUpperP,
   incompleteBeta,
   logGamma,
+  normalCdf,
+  normalQuantile,
   studentCritical,
   studentTwoSidedP,
 } from '../../../harness/derive/special.ts';
@@ -36,5 +38,14 @@ describe('special functions', () => {
     expect(fisherUpperP(3.49, 3, 12)).toBeCloseTo(0.05, 3);
     expect(fisherUpperP(5.39, 2, 30)).toBeCloseTo(0.01, 3);
     expect(fisherUpperP(0, 2, 30)).toBe(1);
+  });
+
+  it('give the normal distribution', () => {
+    // Tables: Φ(1.96) = 0.9750021, Φ(−3) = 0.0013499; 1.2815516 and 1.9599640 are its 90 % and 97.5 % points.
+    expect(normalCdf(1.96)).toBeCloseTo(0.9750021, 7);
+    expect(normalCdf(-3)).toBeCloseTo(0.0013499, 7);
+    expect([normalCdf(0), normalCdf(-9), normalCdf(9)]).toEqual([0.5, 0, 1]);
+    expect(normalQuantile(0.9)).toBeCloseTo(1.2815515655446004, 12);
+    expect(normalQuantile(0.025)).toBeCloseTo(-1.959963984540054, 12);
   });
 });
