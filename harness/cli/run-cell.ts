@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto';
-import {mkdir, readFile, rename, rm, stat} from 'node:fs/promises';
+import {copyFile, mkdir, readFile, rename, rm, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {ATTEMPT_SCHEMA_VERSION} from '../contract/attempt.ts';
 import type {DeviceEntry, HostFacts} from '../contract/device.ts';
@@ -152,7 +152,8 @@ async function tidy(folder: RunFolder, cellId: string, logPath: string): Promise
     (facts) => facts.size,
     () => 0,
   );
-  if (size > 0) await rename(log, logPath).catch(() => undefined);
+  // The scratch folder is often on another disk.
+  if (size > 0) await rename(log, logPath).catch(() => copyFile(log, logPath).catch(() => undefined));
   await rm(folder.path, {recursive: true, force: true}).catch(() => undefined);
 }
 

@@ -17,9 +17,11 @@ export function engineJob(env: Environment): EngineJob {
   const sky = env['SKYPILOT_TASK_ID'];
   if (sky !== undefined) return {engine: 'skypilot', job: sky, node: env['SKYPILOT_NODE_IPS'] ?? null};
   const kubernetes = env['JOB_COMPLETION_INDEX'];
-  if (kubernetes !== undefined) return {engine: 'kubernetes', job: kubernetes, node: env['HOSTNAME'] ?? null};
+  // Its own host name is that of the pod; the node is known where the manifest passes it on.
+  const node = env['NODE_NAME'] ?? env['HOSTNAME'] ?? null;
+  if (kubernetes !== undefined) return {engine: 'kubernetes', job: kubernetes, node};
   const parallel = env['PARALLEL_SEQ'];
-  if (parallel !== undefined) return {engine: 'parallel', job: parallel, node: null};
+  if (parallel !== undefined) return {engine: 'parallel', job: parallel, node: env['PARALLEL_SSHHOST'] ?? null};
   return {engine: 'local', job: null, node: null};
 }
 

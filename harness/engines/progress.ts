@@ -72,7 +72,7 @@ function troublesOf({
   readonly known: ReadonlySet<string>;
 }): string[] {
   const open = new Set(devices.filter(({cells, finished}) => finished < cells).map(({device}) => device));
-  const forgotten = jobs.filter(({id}) => tasks !== null && !known.has(id)).map(({id}) => id);
+  const forgotten = tasks === null ? [] : forgottenJobs(jobs, open, known);
   const deviceOf = new Map(jobs.map(({id, device}) => [id, device]));
   const lines = (tasks ?? []).flatMap((task) => {
     const device = deviceOf.get(task.arrayId) ?? null;
@@ -81,15 +81,42 @@ function troublesOf({
     const text = mended ? null : troubleOf(task);
     return text === null ? [] : [text];
   });
-  const nodes = sickNodes.map(
-    ({node, state, reason}) =>
-      `node ${node} is ${state}${reason === '' || reason === 'none' ? '' : ` (${reason})`}: once it is well, an administrator gives \`scontrol update nodename=${node} state=resume\``,
-  );
+  const nodes = open.size === 0 ? [] : nodeLines(sickNodes, tasks ?? []);
   const gone =
-    forgotten.length === 0 || open.size === 0
+    forgotten.length === 0
       ? []
       : [
-          `Slurm has forgotten ${forgotten.length === 1 ? 'job' : 'jobs'} ${[...new Set(forgotten)].join(', ')} (MinJobAge, or its controller died): told from the attempts alone; to have what is missing, give the same \`bench matrix … --engine slurm\` again`,
+          `Slurm has forgotten ${forgotten.length === 1 ? 'job' : 'jobs'} ${forgotten.join(', ')} (MinJobAge, or its controller died): told from the attempts alone; to have what is missing, give the same \`bench matrix … --engine slurm\` again`,
         ];
-  return [...lines, ...nodes, ...gone];
+  return [...gone, ...nodes, ...lines];
+}
+
+/** Nodes named besides those that tasks of the plan ran on: a cluster may have a hundred that have nothing to do with it. */
+const OTHERS_NAMED = 5;
+
+function nodeLines(sickNodes: readonly SickNode[], tasks: readonly SlurmTask[]): string[] {
+  const ours = new Set(tasks.flatMap(({nodes}) => nodes.split(',')));
+  const others = sickNodes.filter(({node}) => !ours.has(node));
+  const named = [...sickNodes.filter(({node}) => ours.has(node)), ...others.slice(0, OTHERS_NAMED)];
+  const rest = others.length - OTHERS_NAMED;
+  return [
+    ...named.map(({node, state, reason}) => {
+      const why = reason === '' || reason === 'none' ? '' : ` (${reason})`;
+      return `node ${node} is ${state}${why}: once it is well, an administrator gives \`scontrol update nodename=${node} state=resume\``;
+    }),
+    ...(rest > 0 ? [`${rest} more nodes of the cluster take no jobs: \`sinfo -R\` says why`] : []),
+  ];
+}
+
+/** Jobs whose cells are not finished, that Slurm does not know, and in whose place none was submitted that it knows. */
+function forgottenJobs(
+  jobs: ProgressInput['jobs'],
+  open: ReadonlySet<string>,
+  known: ReadonlySet<string>,
+): readonly string[] {
+  const forgotten = jobs.filter(({id, device}, index) => {
+    if (device === null || !open.has(device) || known.has(id)) return false;
+    return !jobs.slice(index + 1).some((later) => later.device === device && known.has(later.id));
+  });
+  return [...new Set(forgotten.map(({id}) => id))];
 }

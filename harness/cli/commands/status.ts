@@ -44,6 +44,9 @@ interface EngineAnswer {
   readonly warning: string | null;
 }
 
+/** Troubles on the terminal; --json has all: an array of a thousand tasks can fail for one reason. */
+const NAMED = 20;
+
 /** An engine that cannot be asked is no reason to tell nothing. */
 async function askEngine(jobs: Jobs | null): Promise<EngineAnswer> {
   if (jobs === null || jobs.engine !== 'slurm') return {tasks: null, sickNodes: [], warning: null};
@@ -91,5 +94,7 @@ function statusText({devices, troubles}: PlanProgress): string {
       count(pending),
     ]),
   );
-  return [table, ...(troubles.length === 0 ? [] : ['', ...troubles.map(plain)])].join('\n');
+  const more = troubles.length - NAMED;
+  const lines = [...troubles.slice(0, NAMED).map(plain), ...(more > 0 ? [`… and ${more} more: --json has all`] : [])];
+  return [table, ...(lines.length === 0 ? [] : ['', ...lines])].join('\n');
 }
