@@ -2,8 +2,8 @@ import type {ColumnName, ResultRow} from '../contract/columns.ts';
 import {BenchError} from '../contract/errors.ts';
 import {CONFIDENCE, SMALLEST_EFFECT} from '../derive/thresholds.ts';
 import {holm} from './holm.ts';
-import type {MeasuredCell, Speed} from './measured-cell.ts';
-import {type Ratio, ratioOf} from './ratio.ts';
+import {isaCap, type MeasuredCell, type Speed, valuesByRound} from './measured-cell.ts';
+import {type Ratio, ratioOf, ratioOfRounds, ratioOfRuns} from './ratio.ts';
 
 /** What must be equal for two rows to be compared: else the difference has another cause than the one looked for. */
 const MUST_EQUAL = [
@@ -46,8 +46,11 @@ export type Change = 'faster' | 'slower' | 'same' | 'ambiguous';
 export interface Comparison {
   readonly cellId: string;
   readonly metric: Speed;
+  /** Of several runs the one that started last. */
   readonly base: ResultRow;
   readonly now: ResultRow;
+  /** Runs of the first and the second that the ratio rests on. */
+  readonly runs: readonly [number, number];
   /** Speed now ÷ before. */
   readonly ratio: Ratio;
   /** Adjusted for the number of comparisons (Holm); null without an interval. */
@@ -75,69 +78,196 @@ const METRICS = [
   'output_tokens_per_s',
 ] as const satisfies readonly Speed[];
 
+/** Two sides of one comparison; each holds one cell, as measured in one or more runs, the latest first. */
+interface Pair {
+  readonly base: readonly [MeasuredCell, ...MeasuredCell[]];
+  readonly now: readonly [MeasuredCell, ...MeasuredCell[]];
+}
+
+export interface CompareOptions {
+  readonly smallestEffect?: number;
+  /**
+   * The host is known to be as fast during one run as during another: then one run each is enough, and is judged by its
+   * rounds. Nothing in two runs can show that it is so.
+   */
+  readonly steadyHost?: boolean;
+}
+
 /**
  * Cell by cell, whether `now` is faster than `base`. Cells are matched by id, which is made of all that must be equal.
+ * Either may hold several runs of a cell.
  *
  * `faster` or `slower`: the difference is significant among all comparisons, and at least `smallestEffect`. `same`:
- * the whole interval lies within it. Everything else is `ambiguous`: measure longer.
+ * the whole interval lies within it. Everything else is `ambiguous`: measure longer. With one run each, everything is:
+ * a shared host was seen to run the same 0.80 to 1.27 times as fast an hour later, and no number of rounds
+ * shows that.
  *
  * @throws {BenchError} NOT_COMPARABLE when no cell of the two can be compared; the message names what differs.
  */
 export function compareCells(
   base: readonly MeasuredCell[],
   now: readonly MeasuredCell[],
-  {smallestEffect = SMALLEST_EFFECT}: {readonly smallestEffect?: number} = {},
+  options: CompareOptions = {},
 ): ComparisonReport {
   const notCompared: NotCompared[] = [];
-  const pairs: {before: MeasuredCell; after: MeasuredCell; metric: Speed; ratio: Ratio}[] = [];
-  for (const after of now) {
-    const cellId = after.row.cell_id ?? '';
-    const before = latest(base.filter(({row}) => row.cell_id === cellId));
-    const refusal = before === null ? nearestDifference(base, after.row) : refusalOf(before.row, after.row);
-    if (before === null || refusal !== null) {
-      notCompared.push({cellId, reason: refusal ?? 'not in the base'});
+  const pairs: Pair[] = [];
+  const fresh = new Set(now.map(({row}) => row.run_id));
+  for (const [cellId, cells] of byCellId(now.filter(({row}) => row.status !== 'waiting'))) {
+    const after = ofOneKind(cells);
+    const all = base.filter(({row}) => row.cell_id === cellId);
+    // A folder of all runs as the base of the newest of them: a run is no base of its own, where there is another.
+    const earlier = all.filter(({row}) => !fresh.has(row.run_id));
+    const same = earlier.length === 0 ? all : earlier;
+    const before = same.length === 0 ? null : ofOneKind(same);
+    const row = after[0].row;
+    const refusal = before === null ? nearestDifference(base, row) : refusalOf(before[0].row, row);
+    if (before === null || refusal !== null) notCompared.push({cellId, reason: refusal ?? 'not in the base'});
+    else pairs.push({base: before, now: after});
+  }
+  return reported(pairs, notCompared, options, base.length === 0);
+}
+
+/**
+ * Within runs: every cell that `pick` calls the base against the one that it calls new, the same in all else. Both were
+ * measured in turn, round by round, hence drift of the host hits both alike and cancels: the way to tell 5 %.
+ *
+ * @param pick Which side a cell is on; null: none.
+ * @param mayDiffer Columns besides those that may always differ: what is being compared, and what follows from it.
+ * @throws {BenchError} NOT_COMPARABLE
+ */
+export function compareWithin(
+  cells: readonly MeasuredCell[],
+  pick: (row: ResultRow) => 'base' | 'now' | null,
+  mayDiffer: readonly ColumnName[],
+  options: CompareOptions = {},
+): ComparisonReport {
+  const equal = MUST_EQUAL.filter((name) => !mayDiffer.includes(name));
+  const capped = mayDiffer.includes('isa') ? () => 'any' : isaCap;
+  const on = (side: 'base' | 'now') => cells.filter(({row}) => row.status !== 'waiting' && pick(row) === side);
+  const bases = on('base');
+  const notCompared: NotCompared[] = [];
+  const found = new Map<string, {base: MeasuredCell[]; now: MeasuredCell[]}>();
+  for (const after of on('now')) {
+    const {row} = after;
+    const cellId = row.cell_id ?? '';
+    const own = bases.filter((one) => one.row.run_id === row.run_id && capped(one.row) === capped(row));
+    const fitting = own.filter((one) => equal.every((name) => one.row[name] === row[name]));
+    const [before] = fitting;
+    const refusal =
+      before === undefined
+        ? (nearestDifference(own, row, equal) ?? 'its run has no such base')
+        : fitting.length > 1
+          ? `${fitting.length} cells of its run would be its base: ${fitting.map((one) => one.row.cell_id).join(', ')}; tell them apart by cell_id`
+          : statusOf(before.row, row);
+    if (before === undefined || refusal !== null) {
+      notCompared.push({cellId, reason: refusal ?? 'its run has no such base'});
       continue;
     }
-    const ratios = METRICS.flatMap((metric) => {
-      const ratio = ratioOf(metric, after, before);
-      return ratio === null ? [] : [{before, after, metric, ratio}];
-    });
-    if (ratios.length === 0) notCompared.push({cellId, reason: 'no speed in both'});
-    pairs.push(...ratios);
+    const key = `${before.row.cell_id} ${cellId}`;
+    const known = found.get(key) ?? {base: [], now: []};
+    known.base.push(before);
+    known.now.push(after);
+    found.set(key, known);
   }
-  if (pairs.length === 0) throw notComparable(base, notCompared);
+  const pairs = [...found.values()].flatMap(({base, now}): Pair[] => {
+    const [before, after] = [base.at(-1), now.at(-1)];
+    return before === undefined || after === undefined
+      ? []
+      : [{base: [before, ...base.slice(0, -1)], now: [after, ...now.slice(0, -1)]}];
+  });
+  return reported(pairs, notCompared, options, bases.length === 0);
+}
 
-  const tested = pairs.filter(({ratio}) => ratio.p !== null);
+function reported(
+  pairs: readonly Pair[],
+  notCompared: readonly NotCompared[],
+  {smallestEffect = SMALLEST_EFFECT, steadyHost = false}: CompareOptions,
+  noBase: boolean,
+): ComparisonReport {
+  const refused = [...notCompared];
+  const measured = pairs.flatMap((pair) => {
+    const ratios = METRICS.flatMap((metric) => {
+      const ratio = ratioOfPair(metric, pair, steadyHost);
+      return ratio === null ? [] : [{...pair, metric, ratio}];
+    });
+    if (ratios.length === 0) refused.push({cellId: pair.now[0].row.cell_id ?? '', reason: 'no speed in both'});
+    return ratios;
+  });
+  if (measured.length === 0) throw notComparable(noBase, refused);
+
+  const tested = measured.filter(({ratio}) => ratio.p !== null);
   const adjusted = holm(tested.map(({ratio}) => ratio.p ?? 1));
-  const comparisons = pairs.map(({before, after, metric, ratio}): Comparison => {
+  const comparisons = measured.map(({base, now, metric, ratio}): Comparison => {
     const at = tested.findIndex((pair) => pair.ratio === ratio);
     const adjustedP = at < 0 ? null : (adjusted[at] ?? null);
-    const {change, reason} = judge(ratio, adjustedP, smallestEffect);
+    const {change, reason} = judge(
+      ratio,
+      adjustedP,
+      smallestEffect,
+      base.length + now.length === 2 && !inOneRun(base, now),
+    );
+    const [before, after] = [base[0].row, now[0].row];
     return {
-      cellId: after.row.cell_id ?? '',
+      cellId: after.cell_id ?? '',
       metric,
-      base: before.row,
-      now: after.row,
+      base: before,
+      now: after,
+      runs: [base.length, now.length],
       ratio,
       adjustedP,
       change,
       reason,
-      changed: MAY_DIFFER.filter((name) => before.row[name] !== after.row[name]).map(
-        (name) => `${name} ${before.row[name] ?? 'unknown'} → ${after.row[name] ?? 'unknown'}`,
-      ),
+      changed: [...MUST_EQUAL, ...MAY_DIFFER]
+        .filter((name) => before[name] !== after[name])
+        .map((name) => `${name} ${before[name] ?? 'unknown'} → ${after[name] ?? 'unknown'}`),
     };
   });
-  return {comparisons, notCompared};
+  return {comparisons, notCompared: refused};
+}
+
+function ratioOfPair(metric: Speed, {base, now}: Pair, steadyHost: boolean): Ratio | null {
+  if (inOneRun(base, now)) return pairedRatio(metric, base, now);
+  const rounds = (cells: readonly MeasuredCell[]) => cells.map((cell) => valuesByRound(cell, metric));
+  const replicated = base.length + now.length > 2 ? ratioOfRuns(rounds(now), rounds(base)) : null;
+  if (replicated !== null) return replicated;
+  const ratio = ratioOf(metric, now[0], base[0]);
+  return ratio === null || steadyHost ? ratio : {...ratio, low: null, high: null, p: null, how: 'point'};
+}
+
+/** Rounds of several runs are told apart, and each is paired within its run. */
+function pairedRatio(metric: Speed, base: Pair['base'], now: Pair['now']): Ratio | null {
+  if (base.length === 1) return ratioOf(metric, now[0], base[0]);
+  const [a, b] = [now, base].map(
+    (cells) =>
+      new Map(
+        cells.flatMap((cell, run) => {
+          const rounds = [...valuesByRound(cell, metric)];
+          return rounds.map(([round, values]) => [run * MOST_ROUNDS + round, values] as const);
+        }),
+      ),
+  );
+  return a === undefined || b === undefined ? null : ratioOfRounds(a, b, true);
+}
+
+const MOST_ROUNDS = 1e6;
+
+/** Whether the i-th of both sides were measured in turn. */
+function inOneRun(base: readonly MeasuredCell[], now: readonly MeasuredCell[]): boolean {
+  return base.length === now.length && base.every(({row}, index) => row.run_id === now[index]?.row.run_id);
 }
 
 function judge(
   {ratio, low, high}: Ratio,
   adjustedP: number | null,
   smallest: number,
+  oneRunEach: boolean,
 ): {change: Change; reason: string} {
   const [lowest, highest] = [1 / (1 + smallest), 1 + smallest];
   if (low === null || high === null || adjustedP === null) {
-    return {change: 'ambiguous', reason: 'one round only: what differs between rounds is not known'};
+    return {
+      change: 'ambiguous',
+      reason: oneRunEach ? ONE_RUN_EACH : 'one round only: what differs between rounds is not known',
+    };
   }
   if (low >= lowest && high <= highest) return {change: 'same', reason: ''};
   const significant = adjustedP < 1 - CONFIDENCE;
@@ -151,18 +281,27 @@ function judge(
   return {change: 'ambiguous', reason};
 }
 
+const ONE_RUN_EACH = 'one run each: how much the host differs from run to run is not known';
+
 /** Why two rows of one cell id cannot be compared; null when they can. */
 function refusalOf(before: ResultRow, after: ResultRow): string | null {
-  if (before.status !== 'ok' || after.status !== 'ok') {
-    return `status ${before.status ?? 'unknown'} → ${after.status ?? 'unknown'}`;
-  }
+  const status = statusOf(before, after);
+  if (status !== null) return status;
   const differing = MUST_EQUAL.filter((name) => before[name] !== after[name]);
   return differing.length === 0 ? null : `${differing.map((name) => differenceText(name, before, after)).join(', ')}`;
 }
 
+function statusOf(before: ResultRow, after: ResultRow): string | null {
+  if (before.status === 'ok' && after.status === 'ok') return null;
+  return `status ${before.status ?? 'unknown'} → ${after.status ?? 'unknown'}`;
+}
+
 /** The cell that differs least, and in what. */
-function nearestDifference(base: readonly MeasuredCell[], row: ResultRow): string | null {
-  const names = [...MUST_EQUAL, 'kernel', 'isa'] as const;
+function nearestDifference(
+  base: readonly MeasuredCell[],
+  row: ResultRow,
+  names: readonly ColumnName[] = [...MUST_EQUAL, 'kernel', 'isa'],
+): string | null {
   const candidates = base
     .map(({row: other}) => ({other, differing: names.filter((name) => other[name] !== row[name])}))
     .sort((a, b) => a.differing.length - b.differing.length);
@@ -176,18 +315,34 @@ function differenceText(name: ColumnName, before: ResultRow, after: ResultRow): 
   return `${name} (${before[name] ?? 'unknown'} → ${after[name] ?? 'unknown'})`;
 }
 
-/** Of several runs of a cell the one that started last. */
-function latest(cells: readonly MeasuredCell[]): MeasuredCell | null {
-  return cells.toSorted((a, b) => ((a.row.started_at ?? '') < (b.row.started_at ?? '') ? -1 : 1)).at(-1) ?? null;
+function byCellId(cells: readonly MeasuredCell[]): Map<string, [MeasuredCell, ...MeasuredCell[]]> {
+  const found = new Map<string, [MeasuredCell, ...MeasuredCell[]]>();
+  for (const cell of cells) {
+    const id = cell.row.cell_id ?? '';
+    const known = found.get(id);
+    if (known === undefined) found.set(id, [cell]);
+    else known.push(cell);
+  }
+  return found;
 }
 
-function notComparable(base: readonly MeasuredCell[], notCompared: readonly NotCompared[]): BenchError {
+/**
+ * Of several runs of a cell the one that started last, and those that are the same in every column that might explain a
+ * difference: other versions and hosts are not repetitions. The commit of the folder that a run started in is none of them.
+ */
+function ofOneKind(cells: readonly MeasuredCell[]): [MeasuredCell, ...MeasuredCell[]] {
+  const [latest, ...earlier] = cells.toSorted((a, b) => ((a.row.started_at ?? '') > (b.row.started_at ?? '') ? -1 : 1));
+  if (latest === undefined) throw new Error('there is a cell of every id');
+  const alike = [...MUST_EQUAL, ...MAY_DIFFER, 'status' as const].filter((name) => name !== 'git_commit');
+  return [latest, ...earlier.filter(({row}) => alike.every((name) => row[name] === latest.row[name]))];
+}
+
+function notComparable(noBase: boolean, notCompared: readonly NotCompared[]): BenchError {
   const [first] = notCompared;
-  const why =
-    base.length === 0
-      ? 'the base has no cells'
-      : first === undefined
-        ? 'there is nothing to compare with it'
-        : `cell ${first.cellId}: ${first.reason}`;
+  const why = noBase
+    ? 'the base has no cells'
+    : first === undefined
+      ? 'there is nothing to compare with it'
+      : `cell ${first.cellId}: ${first.reason}`;
   return new BenchError('NOT_COMPARABLE', `No cell of the two can be compared: ${why}`);
 }

@@ -14,7 +14,7 @@ export interface Ratio {
   /** Probability of a ratio as far from 1 if there were no difference; null without an interval. */
   readonly p: number | null;
   /** How the interval came about. */
-  readonly how: 'paired-rounds' | 'two-samples' | 'intervals-of-rows' | 'point';
+  readonly how: 'paired-rounds' | 'repeated-runs' | 'two-samples' | 'intervals-of-rows' | 'point';
   /** Rounds of the first and the second. */
   readonly rounds: readonly [number, number];
 }
@@ -23,8 +23,9 @@ export interface Ratio {
  * Ratio of a column of two cells, with its interval on the log scale.
  *
  * Two cells of one run were measured in turn, round by round: their rounds are paired (geometric mean of the ratios of
- * round medians), and what moved both alike cancels. Cells of two runs are two samples: ratio of their medians, Welch. Where requests are not at hand the intervals of the rows are
- * combined. A figure without an interval, such as a peak of memory, gives a bare ratio.
+ * round medians), and what moved both alike cancels. Cells of two runs are two samples: ratio of their medians, Welch;
+ * what differs between runs as wholes is not in that interval (`ratioOfRuns`). Where requests are not at hand the
+ * intervals of the rows are combined. A figure without an interval, such as a peak of memory, gives a bare ratio.
  *
  * @returns null when one of the two has no such figure.
  */
@@ -133,6 +134,58 @@ export function ratioOfRounds(
   const between = first.betweenVariance + second.betweenVariance;
   const df = welch(first.betweenVariance, first.rounds - 1, second.betweenVariance, second.rounds - 1);
   return finish(log, evenly(halfWidth(between, within, df)), df, 'two-samples', rounds);
+}
+
+/**
+ * Ratio of two figures that were each measured in one or more runs, at different times. A run is one value: the host may
+ * be faster on one day than on another for all rounds of a run alike, and only further runs tell by how much. The
+ * spread between runs of the same is taken to be that of the host, the same for both (pooled, Student's t): three runs of
+ * one allow to judge a single run of the other. The spread within runs is a floor, as in `halfWidth`.
+ *
+ * @param a Each run by round; those without values are left out.
+ * @returns null without a run on either side; without bounds with one run each.
+ */
+export function ratioOfRuns(
+  a: readonly ReadonlyMap<number, readonly number[]>[],
+  b: readonly ReadonlyMap<number, readonly number[]>[],
+): Ratio | null {
+  const [first, second] = [armOf(a), armOf(b)];
+  if (first === null || second === null) return null;
+  const log = first.mean - second.mean;
+  const rounds = [first.rounds, second.rounds] as const;
+  const df = first.logs.length + second.logs.length - 2;
+  if (df < 1) return {ratio: Math.exp(log), low: null, high: null, p: null, how: 'point', rounds};
+  const pooled = (first.squares + second.squares) / df;
+  const between = pooled / first.logs.length + pooled / second.logs.length;
+  const half = halfWidth(between, first.withinVariance + second.withinVariance, df);
+  return finish(log, evenly(half), df, 'repeated-runs', rounds);
+}
+
+/** Runs of the same, on the log scale. */
+interface Arm {
+  readonly logs: readonly number[];
+  readonly mean: number;
+  /** Sum of the squared deviations of the runs from their mean. */
+  readonly squares: number;
+  /** Of the mean, from what varies within runs: the larger of what rounds and what requests say. */
+  readonly withinVariance: number;
+  readonly rounds: number;
+}
+
+function armOf(runs: readonly ReadonlyMap<number, readonly number[]>[]): Arm | null {
+  const estimates = runs.flatMap((run) => logMedian([...run.values()]) ?? []);
+  const n = estimates.length;
+  if (n === 0) return null;
+  const logs = estimates.map(({log}) => log);
+  const mean = logs.reduce((sum, log) => sum + log, 0) / n;
+  const within = estimates.map((one) => Math.max(one.betweenVariance ?? 0, one.withinVariance));
+  return {
+    logs,
+    mean,
+    squares: logs.reduce((sum, log) => sum + (log - mean) ** 2, 0),
+    withinVariance: within.reduce((sum, one) => sum + one, 0) / (n * n),
+    rounds: estimates.reduce((sum, one) => sum + one.rounds, 0),
+  };
 }
 
 function ratioOfRows(column: ColumnName, {row: a}: MeasuredCell, {row: b}: MeasuredCell): Ratio | null {

@@ -66,7 +66,7 @@ async function run(...args: readonly string[]): Promise<{out: string; err: strin
 
 describe('bench compare', () => {
   it('reads two runs from their committed files and says what is slower', async () => {
-    const {out} = await run('compare', join(root, 'base'), join(root, 'slower'), '--json');
+    const {out} = await run('compare', join(root, 'base'), join(root, 'slower'), '--steady-host', '--json');
     // The document that the command wrote.
     const report = JSON.parse(out) as {comparisons: {metric: string; change: string; now: {format: string}}[]};
     const decode = report.comparisons.filter(({metric}) => metric === 'decode_tokens_per_s');
@@ -78,10 +78,36 @@ describe('bench compare', () => {
 
   it('is a gate when asked to be one', async () => {
     const pair = [join(root, 'base'), join(root, 'slower'), '--fail-on', 'slower'] as const;
-    await expect(run('compare', ...pair)).rejects.toMatchObject({code: 'GATE', exitCode: 4});
+    await expect(run('compare', ...pair, '--steady-host')).rejects.toMatchObject({code: 'GATE', exitCode: 4});
+    // A gate that cannot fail is none.
+    await expect(run('compare', ...pair)).rejects.toMatchObject({code: 'NOT_COMPARABLE', exitCode: 2});
     const {out} = await run('compare', join(root, 'base'), join(root, 'base'), '--fail-on', 'ambiguous');
     expect(out).toContain('same');
     expect(out).not.toContain('slower');
+  });
+
+  it('gives no verdict of one run each, and says what would', async () => {
+    const {out, err} = await run('compare', join(root, 'base'), join(root, 'slower'));
+    expect(out).toContain('ambiguous: one run each');
+    expect(out).not.toContain('…');
+    expect(err).toContain(
+      'no verdict: one run each, at different times. Measure both in one run and compare --between',
+    );
+  });
+
+  it('compares cells of one run, measured in turn', async () => {
+    const cells = 'cell_id=bbbbbbbbbbbb,0123456789ab';
+    const {out} = await run('compare', join(root, 'base'), '--between', cells);
+    expect(out).toMatch(/3 rounds, in turn +faster/);
+    expect(out).toContain('runner transformers → llama-cpp');
+    await expect(run('compare', join(root, 'base'), '--between', 'format=fp16,gguf-*')).rejects.toThrow(
+      /differs in runner/,
+    );
+    await expect(
+      run('compare', join(root, 'base'), join(root, 'slower'), '--between', 'format=fp16,gguf-*'),
+    ).rejects.toMatchObject({code: 'USAGE'});
+    await expect(run('compare', join(root, 'base'), '--between', 'format=fp16')).rejects.toThrow(/KEY=A,B/);
+    await expect(run('compare', join(root, 'base'), '--between', 'formt=a,b')).rejects.toThrow(/did you mean "format"/);
   });
 
   it('attributes within one run', async () => {
