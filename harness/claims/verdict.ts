@@ -21,8 +21,10 @@ export interface LedgerEntry {
   /** figure: `expected` and `value` are in the unit of `measure`, and `ratio` is measured ÷ expected. */
   readonly kind: 'ratio' | 'figure';
   readonly verdict: Verdict;
-  /** One clause: why this verdict. */
+  /** One clause: why this verdict. Of another device: that it is one. */
   readonly reason: string;
+  /** What was found, on whatever device; empty when not measured. */
+  readonly finding: string;
   readonly ratio: Ratio | null;
   /** The two figures. */
   readonly value: number | null;
@@ -66,9 +68,9 @@ export function claimsLedger({sentences, matrix}: ClaimsFile, cells: readonly Me
 function entriesOf(claim: Claim, reading: ClaimReading, cells: readonly MeasuredCell[], matrix: string): LedgerEntry[] {
   if (reading.price !== undefined) return [ofPrices(claim, reading, reading.price)];
   const {measure} = reading;
-  const controls = cells.filter(({row}) => matchesCell(reading.against ?? {}, row) && row[measure] !== null);
+  const controls = cells.filter(({row}) => matchesCell(reading.against ?? {}, row) && hasFigure(row, measure));
   const entries = cells
-    .filter(({row}) => matchesCell(reading.cell ?? {}, row) && row[measure] !== null)
+    .filter(({row}) => matchesCell(reading.cell ?? {}, row) && hasFigure(row, measure))
     .flatMap((cell) => {
       const found = compared(reading, cell, controls);
       return found === null ? [] : [judged(claim, reading, cell, found)];
@@ -79,6 +81,11 @@ function entriesOf(claim: Claim, reading: ClaimReading, cells: readonly Measured
   const single = exact ? withoutRepeats(entries) : entries;
   const kept = reading.of === 'each' ? single : extremes(single, reading.of);
   return own ? kept : [...kept, notMeasured(claim, reading, cells, matrix)];
+}
+
+/** A prompt of one token, as of tg128, is a decode step: its rate says nothing about reading prompts. */
+function hasFigure(row: MeasuredCell['row'], measure: ClaimReading['measure']): boolean {
+  return row[measure] !== null && !(measure === 'prefill_tokens_per_s' && row.prompt_tokens === 1);
 }
 
 /** What a cell is set against. */
@@ -126,6 +133,7 @@ function ofPrices(claim: Claim, reading: ClaimReading, price: ApiPrice): LedgerE
     ...head(claim, reading),
     verdict,
     reason,
+    finding: ratio === null ? '' : reason,
     ratio,
     value,
     againstValue,
@@ -172,14 +180,18 @@ function judged(claim: Claim, reading: ClaimReading, cell: MeasuredCell, found: 
   const {measure, across, scale} = reading;
   const device = cell.row.device ?? '';
   const elsewhere = !isExact(reading) && !matchesAny(claim.device, [device]);
-  const [verdict, reason] = isExact(reading)
-    ? exactVerdict(reading, ratio.ratio)
-    : verdictOf(reading, ratio, !elsewhere, device, claim.device);
+  const [judgement, finding] = isExact(reading) ? exactVerdict(reading, ratio.ratio) : verdictOf(reading, ratio);
+  const abroad = reading.ratio === undefined ? 'inconclusive' : ELSEWHERE[judgement];
+  const verdict = elsewhere ? abroad : judgement;
+  const twoRuns = control !== null && ratio.low !== null && control.row.run_id !== cell.row.run_id ? TWO_RUNS : '';
   const value = numberOrNull(cell.row[measure]);
   return {
     ...head(claim, reading),
     verdict,
-    reason,
+    reason: elsewhere
+      ? `checked on ${device}; the sentence is about ${aboutText(claim.device)}`
+      : `${finding}${twoRuns}`,
+    finding: `${finding}${twoRuns}`,
     ratio,
     value: value === null ? null : value * scale,
     againstValue,
@@ -214,23 +226,28 @@ function exactVerdict(reading: ClaimReading, ratio: number): [Verdict, string] {
     : ['contradicted', 'another count, and bytes are the same on every device'];
 }
 
-function verdictOf(
-  reading: ClaimReading,
-  {ratio, low, high}: Ratio,
-  ownDevice: boolean,
-  device: string,
-  meant: Claim['device'],
-): [Verdict, string] {
+/** What a ratio on another device is worth: at most the direction, and nothing against the sentence. */
+const ELSEWHERE: Readonly<Record<Verdict, Verdict>> = {
+  reproduced: 'direction only',
+  'direction only': 'direction only',
+  contradicted: 'inconclusive',
+  inconclusive: 'inconclusive',
+  'not measured': 'not measured',
+};
+
+/** The interval speaks of rounds of two runs; what the host differs between runs is not in it. */
+const TWO_RUNS = ', of two runs at different times';
+
+/** As on the device that the sentence is about. */
+function verdictOf(reading: ClaimReading, {ratio, low, high}: Ratio): [Verdict, string] {
   const band = bandOf(reading);
   // A figure without an interval is taken at its word, but an effect must then exceed the smallest that matters.
   const [from, to] =
     low === null || high === null ? [ratio / (1 + SMALLEST_EFFECT), ratio * (1 + SMALLEST_EFFECT)] : [low, high];
   const inBand = ratio >= band.low && ratio <= band.high;
   const excludesBand = to < band.low || from > band.high;
-  const elsewhere = `checked on ${device}; the sentence is about ${aboutText(meant)}`;
   const {ratio: expected} = reading;
   if (expected === undefined) {
-    if (!ownDevice) return ['inconclusive', elsewhere];
     if (inBand) return ['reproduced', 'the figure is the one it says'];
     return excludesBand
       ? ['contradicted', 'another figure']
@@ -238,11 +255,11 @@ function verdictOf(
   }
   const less = expected < 1;
   const direction = less ? to < 1 : from > 1;
-  if (!ownDevice) return direction ? ['direction only', elsewhere] : ['inconclusive', elsewhere];
   if (direction && inBand) return ['reproduced', 'the ratio is the one it says'];
   if (direction) return ['direction only', excludesBand ? 'of another size' : 'the size is not settled'];
-  if (excludesBand) return ['contradicted', less === ratio < 1 ? 'no clear effect' : 'the opposite effect'];
-  return ['inconclusive', 'the interval holds what it says, and no effect'];
+  if (!excludesBand) return ['inconclusive', 'the interval holds what it says, and no effect'];
+  const opposite = less ? from > 1 : to < 1;
+  return ['contradicted', opposite ? 'the opposite effect' : 'no clear effect'];
 }
 
 function aboutText(meant: Claim['device']): string {
@@ -256,7 +273,7 @@ function notMeasured(claim: Claim, reading: ClaimReading, cells: readonly Measur
   const onDevice = anywhere ? cells : cells.filter(({row}) => matchesAny(claim.device, [row.device ?? '']));
   const sides = reading.against === undefined ? (['cell'] as const) : (['cell', 'against'] as const);
   const rowsOf = (side: 'cell' | 'against') => onDevice.filter(({row}) => matchesCell(reading[side] ?? {}, row));
-  const lacking = sides.filter((side) => rowsOf(side).every(({row}) => row[reading.measure] === null));
+  const lacking = sides.filter((side) => rowsOf(side).every(({row}) => !hasFigure(row, reading.measure)));
   const [first] = lacking;
   const {model, format, runner, kernel, workload} = reading[first ?? 'cell'] ?? {};
   const [device] = [claim.device].flat();
@@ -272,6 +289,7 @@ function notMeasured(claim: Claim, reading: ClaimReading, cells: readonly Measur
       : lacking.length === 0
         ? `${where}no two cells share model and workload`
         : `${where}${what} ${lackText(lacking.length, lacking.some((side) => rowsOf(side).length === 0) ? null : reading.measure)}`,
+    finding: '',
     ratio: null,
     value: null,
     againstValue: null,

@@ -14,7 +14,7 @@ const COLUMNS: readonly TableColumn[] = [
   {title: 'workload', align: 'left'},
   {title: 'cell', align: 'left'},
   {title: 'against', align: 'left'},
-  {title: 'why', align: 'left'},
+  {title: 'finding', align: 'left'},
 ];
 
 const VERDICTS: readonly Verdict[] = ['reproduced', 'direction only', 'contradicted', 'inconclusive', 'not measured'];
@@ -33,7 +33,7 @@ function measuredText(entries: readonly LedgerEntry[]): string[] {
   const places = [...new Set(measured.map(placeOf))];
   return places.flatMap((place) => {
     const here = measured.filter((entry) => placeOf(entry) === place);
-    const caveats = [...new Set(here.flatMap((entry) => entry.caveats))].sort();
+    const caveats = caveatsOf(here);
     return [
       '',
       ...(place === '' ? [] : [`${plain(place)}:`]),
@@ -41,6 +41,23 @@ function measuredText(entries: readonly LedgerEntry[]): string[] {
       ...(caveats.length === 0 ? [] : [`caveats: ${plain(caveats.join(' '))}`]),
     ];
   });
+}
+
+/** Each code once; of one that carries a figure, from the least to the greatest. */
+function caveatsOf(entries: readonly LedgerEntry[]): string[] {
+  const figures = new Map<string, number[]>();
+  const texts = new Set<string>();
+  for (const caveat of entries.flatMap((entry) => entry.caveats)) {
+    const [code = '', value = ''] = caveat.split('=', 2);
+    const figure = Number(value);
+    if (value === '' || Number.isNaN(figure)) texts.add(caveat);
+    else figures.set(code, [...(figures.get(code) ?? []), figure]);
+  }
+  for (const [code, values] of figures) {
+    const [least, greatest] = [Math.min(...values), Math.max(...values)];
+    texts.add(least === greatest ? `${code}=${least}` : `${code}=${least}…${greatest}`);
+  }
+  return [...texts].sort();
 }
 
 /** Where it was checked; of another device than the sentence is about, that is the reason of its verdict, too. */
@@ -64,7 +81,7 @@ function lineOf(entry: LedgerEntry): string[] {
     entry.workload ?? '',
     entry.cell ?? '',
     entry.against ?? '',
-    entry.elsewhere ? '' : entry.reason,
+    entry.finding,
   ];
 }
 

@@ -81,8 +81,10 @@ describe('claims of Mercari', () => {
     const a100 = (usd: number) =>
       q4({
         device: 'a100-80gb',
-        tpotUs: steady(5000),
+        rounds: 3,
         requests_per_s: 1.39 / 3.6 / usd,
+        requests_per_s_ci_low: (0.99 * 1.39) / 3.6 / usd,
+        requests_per_s_ci_high: (1.01 * 1.39) / 3.6 / usd,
         usd_per_1k_requests: 7,
         price_usd_per_hour: 99,
         price_date: '2020-01-01',

@@ -58,16 +58,39 @@ describe('claimsLedger', () => {
     const there = {device: 'h200', device_name: 'NVIDIA H200'};
     const cells = [gptq({tpotUs: steady(10_000), ...there}), fp16({tpotUs: steady(20_000), ...there})];
     expect(verdicts('gptq-slower', cells)[0]).toBe('decode-rate-18-percent: inconclusive on h200');
+    // Yet what was found there is said.
+    expect(claimsLedger(claims, cells).find(({device}) => device === 'h200')).toMatchObject({
+      reason: 'checked on h200; the sentence is about t4',
+      finding: 'the opposite effect',
+    });
   });
 
   it('is contradicted on its own device by no effect and by the opposite', () => {
     const none = claimsLedger(claims, [gptq({tpotUs: steady(20_000)}), fp16({tpotUs: steady(20_000)})]);
-    expect(none.find(({reading}) => reading === 'decode-rate-18-percent')).toMatchObject({verdict: 'contradicted'});
+    expect(none.find(({reading}) => reading === 'decode-rate-18-percent')).toMatchObject({
+      verdict: 'contradicted',
+      reason: 'no clear effect',
+    });
     const faster = claimsLedger(claims, [gptq({tpotUs: steady(10_000)}), fp16({tpotUs: steady(20_000)})]);
     expect(faster.find(({reading}) => reading === 'decode-time-182-percent')).toMatchObject({
       verdict: 'contradicted',
       reason: 'the opposite effect',
     });
+  });
+
+  it('takes a prompt of one token for no prefill', () => {
+    const one = {prompt_tokens: 1};
+    const cells = [gptq({tpotUs: steady(30_000), ...one}), fp16({tpotUs: steady(20_000), ...one})];
+    const verdict = (reading: string) =>
+      claimsLedger(claims, cells).find((entry) => entry.reading === reading)?.verdict;
+    expect(verdict('prefill-rate-18-percent')).toBe('not measured');
+    expect(verdict('decode-rate-18-percent')).not.toBe('not measured');
+  });
+
+  it('says of two runs that they are two', () => {
+    const cells = [gptq({tpotUs: steady(36_400)}), fp16({tpotUs: steady(20_000), run_id: 'another'})];
+    const found = claimsLedger(claims, cells).find(({reading}) => reading === 'decode-time-182-percent');
+    expect(found?.reason).toBe('the ratio is the one it says, of two runs at different times');
   });
 
   it('is inconclusive when the interval holds both', () => {
