@@ -1,7 +1,7 @@
 import {z} from 'zod';
 
 /**
- * The part of SkyPilot's task YAML that bench writes, as sky/utils/schemas.py of SkyPilot 0.12 has it. Strict: a key that
+ * The part of SkyPilot's task YAML that bench writes, as sky/utils/schemas.py of SkyPilot 0.14 has it. Strict: a key that
  * SkyPilot would refuse is refused here, without SkyPilot.
  */
 export const SkyPilotTaskSchema = z.strictObject({

@@ -45,7 +45,7 @@ export function skyPilotJobs(input: SkyPilotInput): SkyPilotJob[] {
     // Long lines stay whole: a folded shell line is another line.
     const yaml = stringify(task, {lineWidth: 0});
     const cells = tasksOf(input.plan, device, 'none').length;
-    return {device, cells, task, yaml, commands: commandsOf(device, task.name, input)};
+    return {device, cells, task, yaml, commands: commandsOf(device, task, input)};
   });
 }
 
@@ -119,12 +119,16 @@ function runScript(device: string, tasks: number, planId: string, bucket: boolea
   ].join('\n');
 }
 
-function commandsOf(device: string, name: string, {plan, folder, site}: SkyPilotInput): string[] {
-  const yaml = quoted(`${folder}/skypilot/${device}.yaml`);
-  if (site.bucket !== undefined) return [`sky jobs launch -y -n ${name} ${yaml}`];
+function commandsOf(device: string, {name, secrets}: SkyPilotTask, {plan, folder, site}: SkyPilotInput): string[] {
+  // Without a value of ours SkyPilot asks its secret store. An empty token is none, and does for open models; words of a
+  // command line can be read by everybody on the machine.
+  const names = Object.keys(secrets ?? {});
+  const before = names.map((secret) => `${secret}="\${${secret}-}" `).join('');
+  const yaml = [quoted(`${folder}/skypilot/${device}.yaml`), ...names.map((secret) => `--secret ${secret}`)].join(' ');
+  if (site.bucket !== undefined) return [`${before}sky jobs launch -y -n ${name} ${yaml}`];
   const cluster = `bench-${device.replaceAll('.', '-')}-${plan.planId.slice(0, 6)}`;
   return [
-    `sky launch -y -c ${cluster} ${yaml}`,
+    `${before}sky launch -y -c ${cluster} ${yaml}`,
     `rsync -a ${cluster}:bench-plan/attempts ${quoted(`${folder}/`)}`,
     `sky down -y ${cluster}`,
   ];

@@ -16,11 +16,15 @@ const TOOLS = {
     find: () => onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome'),
     get: 'install the package chromium',
   },
-  /** Its integration test still leans on timing (it failed on a machine with other work): asked for by name until it does not. */
   slurm: {
-    find: () =>
-      process.env['BENCH_TEST_SLURM'] === '1' ? (onPath('slurmctld') ?? existing('/usr/sbin/slurmctld')) : null,
-    get: 'install the packages slurmctld slurmd slurm-client and set BENCH_TEST_SLURM=1, on a machine without other work',
+    find: () => onPath('slurmctld') ?? existing('/usr/sbin/slurmctld'),
+    get: 'install the packages slurmctld slurmd slurm-client',
+  },
+  parallel: {find: () => onPath('parallel'), get: 'install the package parallel (GNU parallel)'},
+  /** A Python with SkyPilot, whose own reader of task files checks ours. */
+  skypilot: {
+    find: () => existing(join(cacheFolder(), 'skypilot', 'bin', 'python')),
+    get: 'run `python3 -m venv ~/.cache/bench/skypilot && ~/.cache/bench/skypilot/bin/python -m pip install -r test/engines/skypilot-requirements.txt`',
   },
   cmake: {find: () => onPath('cmake'), get: 'install the packages cmake g++ git'},
   gpu: {find: () => onPath('nvidia-smi'), get: 'run on a host with an NVIDIA GPU'},
@@ -28,16 +32,21 @@ const TOOLS = {
 
 export type Tool = keyof typeof TOOLS;
 
+/** In CI, BENCH_TEST_REQUIRE lists the tools whose absence is a failure and no reason to skip. */
+export function isRequired(tool: Tool): boolean {
+  return (process.env['BENCH_TEST_REQUIRE'] ?? '').split(/\s+/).includes(tool);
+}
+
 /**
- * Path of a tool, or null with one printed line that says how to get it. In CI, BENCH_TEST_REQUIRE lists the tools whose
- * absence is a failure and no reason to skip.
+ * Path of a tool, or null with one printed line that says how to get it.
+ *
+ * @throws When the tool is required here.
  */
 export function find(tool: Tool): string | null {
   const {find: look, get} = TOOLS[tool];
   const path = look();
   if (path !== null) return path;
-  const required = (process.env['BENCH_TEST_REQUIRE'] ?? '').split(/\s+/);
-  if (required.includes(tool)) throw new Error(`${tool} is required here and missing: ${get}`);
+  if (isRequired(tool)) throw new Error(`${tool} is required here and missing: ${get}`);
   process.stderr.write(`skipping tests that need ${tool}: ${get}\n`);
   return null;
 }
@@ -49,10 +58,16 @@ function onPath(program: string): string | null {
   return null;
 }
 
-const existing = (path: string): string | null => (existsSync(path) ? path : null);
+function existing(path: string): string | null {
+  return existsSync(path) ? path : null;
+}
+
+function cacheFolder(): string {
+  return process.env['BENCH_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'bench');
+}
 
 function torchPython(): string | null {
-  const cache = process.env['BENCH_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'bench');
+  const cache = cacheFolder();
   for (const candidate of [
     process.env['BENCH_PYTHON'],
     join(cache, 'python', 'bin', 'python'),

@@ -64,8 +64,19 @@ export function registerMatrixCommand(program: Command, context: CommandContext)
     )
     .option('--only <key=glob>', 'repeatable: model, format, runner, kernel, device, isa, workload', collect, [])
     .option('--device <name>', 'treat this machine as NAME (a caveat on every row)')
-    .addOption(new Option('--engine <name>', 'where cells run').choices(ENGINES).default('local'))
-    .option('--engines <file>', 'what Slurm or SkyPilot call the devices', 'engines.yaml')
+    .addOption(
+      new Option(
+        '--engine <name>',
+        'where cells run: on this machine; as job arrays of Slurm; or as task files for SkyPilot',
+      )
+        .choices(ENGINES)
+        .default('local'),
+    )
+    .option(
+      '--engines <file>',
+      'with --engine: what Slurm or SkyPilot call the devices (matrices/recipes/engines.yaml is one to start from)',
+      'engines.yaml',
+    )
     .option('--out <dir>', 'folder of the run folders', 'results')
     .option('--fresh', 'start anew instead of continuing')
     .option('--rounds <n>', 'passes over all cells', wholeNumber)

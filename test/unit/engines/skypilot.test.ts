@@ -1,8 +1,8 @@
-import {execFileSync} from 'node:child_process';
-import {existsSync, mkdtempSync, writeFileSync} from 'node:fs';
-import {homedir, tmpdir} from 'node:os';
+import {execFileSync, spawnSync} from 'node:child_process';
+import {chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {beforeAll, describe, expect, test} from 'vitest';
+import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import {parse} from 'yaml';
 import {SkyPilotSiteSchema} from '../../../harness/contract/engines.ts';
 import type {Plan} from '../../../harness/contract/plan.ts';
@@ -10,16 +10,12 @@ import {type SkyPilotJob, skyPilotJobs} from '../../../harness/engines/skypilot.
 import {SkyPilotTaskSchema} from '../../../harness/engines/skypilot-task.ts';
 import {makePlan} from '../../../harness/plan/plan.ts';
 import {loadText, matrixText} from '../../support/matrix-file.ts';
+import {find} from '../../support/needs.ts';
 import {PLAN_CATALOGUE, planEstimate, planHost, planRunners} from '../../support/plan-hosts.ts';
 
-const cache = process.env['BENCH_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'bench');
-const python = join(cache, 'skypilot', 'bin', 'python');
-const skypilot = existsSync(python);
-if (!skypilot) {
-  process.stderr.write(
-    `skipping SkyPilot's own check: python3 -m venv ${join(cache, 'skypilot')} && ${python} -m pip install skypilot\n`,
-  );
-}
+const python = find('skypilot');
+const root = mkdtempSync(join(tmpdir(), 'bench-sky-'));
+afterAll(() => rmSync(root, {recursive: true, force: true}));
 
 const site = (bucket?: string) =>
   SkyPilotSiteSchema.parse({
@@ -41,11 +37,14 @@ async function planOf(devices: string): Promise<Plan> {
 describe('task files for SkyPilot', () => {
   let jobs: SkyPilotJob[] = [];
   let fetched: SkyPilotJob[] = [];
+  let hub: SkyPilotJob[] = [];
   beforeAll(async () => {
     const plan = await planOf('[t4]');
     const input = {plan, folder: '/plans/small', workdir: '/bench'};
     jobs = skyPilotJobs({...input, site: site('s3://bucket/bench')});
     fetched = skyPilotJobs({...input, site: site()});
+    const cells = plan.cells.map((planned) => ({...planned, cell: {...planned.cell, source: 'hf:org/model'}}));
+    hub = skyPilotJobs({...input, plan: {...plan, cells}, site: site('s3://bucket/bench')});
   });
 
   test('stop by themselves, have a highest price, and try again only what asks for it', () => {
@@ -66,6 +65,12 @@ describe('task files for SkyPilot', () => {
     ]);
   });
 
+  test('ask for a token only where a model comes from the hub, and write none down', () => {
+    expect(jobs[0]?.task.secrets).toBeUndefined();
+    expect(hub[0]?.task.secrets).toEqual({HF_TOKEN: null});
+    expect(hub[0]?.commands[0]).toMatch(/^HF_TOKEN="\$\{HF_TOKEN-\}" sky jobs launch .*t4\.yaml --secret HF_TOKEN$/);
+  });
+
   test('read back as what was meant: no line is folded, and a key that SkyPilot has not is refused', () => {
     const [job] = jobs;
     expect(parse(job?.yaml ?? '')).toEqual(job?.task);
@@ -83,25 +88,115 @@ describe('task files for SkyPilot', () => {
     );
   });
 
-  test.skipIf(!skypilot)(
-    "pass SkyPilot's own Task.from_yaml",
+  test.skipIf(python === null)(
+    "pass SkyPilot's own Task.from_yaml, and the commands its own command line",
     () => {
-      const folder = mkdtempSync(join(tmpdir(), 'bench-sky-'));
-      writeFileSync(join(folder, 'plan.json'), '{}');
-      for (const [index, {task, yaml}] of [...jobs, ...fetched].entries()) {
-        const path = join(folder, `${index}.yaml`);
+      const home = mkdtempSync(join(root, 'home-'));
+      writeFileSync(join(home, 'plan.json'), '{}');
+      const all = [...jobs, ...fetched];
+      const paths = all.map(({yaml}, index) => {
+        const path = join(home, `${index}.yaml`);
         // Only paths that are there are accepted; buckets are looked at only when something is launched.
-        writeFileSync(
-          path,
-          yaml
-            .replaceAll('/plans/small', folder)
-            .replace('workdir: /bench', `workdir: ${folder}`)
-            .replace(/^ {2}\/bench-results:\n( {4}.*\n)+/m, ''),
-        );
-        const code = 'import sys, sky; t = sky.Task.from_yaml(sys.argv[1]); print(t.name)';
-        expect(execFileSync(python, ['-c', code, path], {encoding: 'utf8'}).trim()).toBe(task.name);
-      }
+        writeFileSync(path, yaml.replaceAll('/plans/small', home).replace('workdir: /bench', `workdir: ${home}`));
+        return path;
+      });
+      const strange = join(home, 'strange.yaml');
+      writeFileSync(strange, 'resources: {acelerators: "T4:1"}\nrun: "true"\n');
+      const env = {...process.env, HOME: home, SKYPILOT_DISABLE_USAGE_COLLECTION: '1', HF_TOKEN: ''};
+      const read = (...files: string[]) =>
+        spawnSync(python ?? '', ['-c', READ, ...files], {encoding: 'utf8', env, timeout: 300_000});
+      const {stdout, stderr, status} = read(...paths);
+      expect([status, status === 0 ? '' : stderr]).toEqual([0, '']);
+      expect(stdout.trim().split('\n')).toEqual(
+        all.map(({task}, index) => `${task.name} T4 ${index < jobs.length ? '/bench-results' : ''}`.trim()),
+      );
+      // It does look: a key that it has not is refused.
+      const refused = read(strange);
+      expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining("Instead of 'acelerators'")]);
+
+      const commands = (...lines: readonly string[]) =>
+        spawnSync(python ?? '', ['-c', COMMANDS, ...lines], {encoding: 'utf8', env, timeout: 300_000});
+      const lines = [...jobs, ...fetched, ...hub]
+        .flatMap((job) => job.commands)
+        .filter((line) => !line.startsWith('rsync '));
+      expect(
+        commands(...lines)
+          .stdout.trim()
+          .split('\n'),
+      ).toEqual(['launch', 'launch', 'down', 'launch HF_TOKEN']);
+      expect(commands('sky launch --cluster-of-mine x y.yaml').stderr).toContain('No such option: --cluster-of-mine');
     },
-    120_000,
+    400_000,
   );
+});
+
+/** Prints what SkyPilot made of each task: its name, the accelerators that it knows by that name, its buckets. */
+const READ = `import sys, sky
+for path in sys.argv[1:]:
+    task = sky.Task.from_yaml(path)
+    [resources] = task.resources
+    print(task.name, *(resources.accelerators or {}), *task.storage_mounts)
+`;
+
+/** Has SkyPilot's own command line read each command, and runs none: prints its last word, and the secrets it was given. */
+const COMMANDS = `import sys, shlex
+from sky.client.cli.command import cli
+for line in sys.argv[1:]:
+    words = shlex.split(line[line.index('sky '):])[1:]
+    command = cli
+    while hasattr(command, 'commands'):
+        command = command.commands[words.pop(0)]
+    given = command.make_context('sky', words).params
+    print(command.name, *(name for name, _ in given.get('secret') or ()))
+`;
+
+/** In place of node and bench: ends as EXITS says, task by task; leaves a torn attempt, and a whole one when all is well. */
+const FAKE_NODE = `#!/bin/bash
+task=\${@: -1}
+exits=($EXITS)
+cell=$HOME/bench-plan/attempts/cell-$task
+[ -e "$cell/done.jsonl" ] && exit 0
+mkdir -p "$cell/torn.partial"
+echo torn >"$cell/torn.partial/journal.jsonl"
+[ "\${exits[task]}" = 0 ] && echo whole >"$cell/done.jsonl"
+exit "\${exits[task]}"
+`;
+
+describe('the script on a host, with a bucket', () => {
+  async function bucket() {
+    const plan = await planOf('[t4]');
+    const [job] = skyPilotJobs({plan, folder: '/plans/small', workdir: '/bench', site: site('s3://bucket/bench')});
+    const kept = mkdtempSync(join(root, 'bucket-'));
+    return {
+      /** On a new host. @returns Exit status. */
+      run(...exits: number[]): number | null {
+        const home = mkdtempSync(join(root, 'home-'));
+        mkdirSync(join(home, 'bin'));
+        writeFileSync(join(home, 'bin', 'node'), FAKE_NODE);
+        chmodSync(join(home, 'bin', 'node'), 0o755);
+        const path = `${join(home, 'bin')}:${process.env['PATH'] ?? ''}`;
+        const script = job?.task.run.replaceAll('/bench-results', kept) ?? '';
+        return spawnSync('bash', ['-c', script], {env: {HOME: home, PATH: path, EXITS: exits.join(' ')}}).status;
+      },
+      files(): string[] {
+        const folder = join(kept, plan.planId, 'attempts');
+        return existsSync(folder) ? readdirSync(folder, {recursive: true}).map(String).sort() : [];
+      },
+    };
+  }
+
+  test('runs every task, keeps what is whole, and asks to be tried again for the rest', async () => {
+    const {run, files} = await bucket();
+    expect(run(75, 0)).toBe(75);
+    expect(files()).toEqual(['cell-1', 'cell-1/done.jsonl']);
+    // The second task would fail on the next host; it is finished, and not run again.
+    expect(run(0, 3)).toBe(0);
+    expect(files()).toEqual(['cell-0', 'cell-0/done.jsonl', 'cell-1', 'cell-1/done.jsonl']);
+  });
+
+  test('ends at once where the device is another one', async () => {
+    const {run, files} = await bucket();
+    expect(run(78, 0)).toBe(78);
+    expect(files()).toEqual([]);
+  });
 });
