@@ -6,24 +6,28 @@ import {readTelemetry} from '../store/read-telemetry.ts';
 import type {RunFolder} from '../store/run-folder.ts';
 
 /** A journal is read whole to find when the phases began: only where that is quick. */
-const LARGEST_JOURNAL = 128 * 1024 ** 2;
+const LARGEST_JOURNAL = 32 * 1024 ** 2;
 
-/** One round of the first measured cell that has its telemetry on this machine; null where none has. */
+/** One round of a measured cell that has its telemetry on this machine; null where none has. */
 export async function readOneTelemetry(
   folders: readonly RunFolder[],
   runs: readonly RunData[],
 ): Promise<ReportTelemetry | null> {
   for (const [index, folder] of folders.entries()) {
-    const row = runs[index]?.rows.find(({status, cell_id: cell}) => status === 'ok' && cell !== null);
-    if (row?.cell_id == null || !(await exists(folder.telemetryPath))) continue;
-    const {round, series} = await readTelemetry(folder.telemetryPath, row.cell_id);
-    if (series.length === 0) continue;
+    const measured = new Map<string, string>();
+    for (const {status, run_id: run, cell_id: cell} of runs[index]?.rows ?? []) {
+      if (status === 'ok' && cell !== null) measured.set(cell, run ?? '');
+    }
+    if (measured.size === 0 || !(await exists(folder.telemetryPath))) continue;
+    const found = await readTelemetry(folder.telemetryPath, new Set(measured.keys()));
+    if (found === null || found.series.length === 0) continue;
+    const {cellId, round, series} = found;
     return {
-      run_id: row.run_id ?? '',
-      cell_id: row.cell_id,
+      run_id: measured.get(cellId) ?? '',
+      cell_id: cellId,
       round,
       series,
-      phases: await phasesOf(folder, row.cell_id, round),
+      phases: await phasesOf(folder, cellId, round),
     };
   }
   return null;

@@ -117,16 +117,32 @@ function damaged(path: string, error: unknown): BenchError {
   return new BenchError('RESULTS_INVALID', `${path}:${line}: ${message}`, {cause: error});
 }
 
-export function checkHeader(names: readonly string[], columns: Columns, path: string): readonly string[] {
+/**
+ * Checks the names of the columns. Within a version of a table columns are only ever added: names that are not known come
+ * from a newer bench and are read over; of those that are missing only the ones that are needed are an error. Both at once
+ * are no addition: a column was renamed.
+ *
+ * @throws {BenchError} `RESULTS_INVALID`
+ */
+export function checkHeader(
+  names: readonly string[],
+  columns: Columns,
+  path: string,
+  needed: (name: string) => boolean = () => true,
+): readonly string[] {
   const place = `${path}:1`;
+  const quoted = (name: string): string => JSON.stringify(name.slice(0, 60));
   for (const [index, name] of names.entries()) {
-    if (!Object.hasOwn(columns, name)) {
-      throw new BenchError('RESULTS_INVALID', `${place}: unknown column ${JSON.stringify(name.slice(0, 60))}`);
+    if (names.indexOf(name) !== index) {
+      throw new BenchError('RESULTS_INVALID', `${place}: the column ${quoted(name)} is twice`);
     }
-    if (names.indexOf(name) !== index) throw new BenchError('RESULTS_INVALID', `${place}: the column ${name} is twice`);
   }
-  for (const name of Object.keys(columns)) {
-    if (!names.includes(name)) throw new BenchError('RESULTS_INVALID', `${place}: the column ${name} is missing`);
+  const missing = Object.keys(columns).filter((name) => !names.includes(name));
+  const strange = names.find((name) => !Object.hasOwn(columns, name));
+  const lost = missing.find(needed) ?? (strange === undefined ? undefined : missing[0]);
+  if (lost !== undefined) {
+    const instead = strange === undefined ? '' : `, and the column ${quoted(strange)} is not known`;
+    throw new BenchError('RESULTS_INVALID', `${place}: the column ${lost} is missing${instead}`);
   }
   return names;
 }
@@ -137,7 +153,8 @@ export function readRow(record: readonly string[], header: readonly string[], co
   }
   const row: Record<string, Value> = {};
   for (const [index, name] of header.entries()) {
-    row[name] = readValue(record[index] ?? '', columns[name]?.kind ?? 'text', name, place);
+    const column = Object.hasOwn(columns, name) ? columns[name] : undefined;
+    if (column !== undefined) row[name] = readValue(record[index] ?? '', column.kind, name, place);
   }
   return row;
 }

@@ -44,13 +44,19 @@ async function bySearch(
   const header = checkHeader(split(first.text.replace(/^\uFEFF/, '')), REQUEST_COLUMNS, path);
   const key = header.indexOf('cell_id');
   const found = new Map<string, RequestRow[]>();
-  for (const [cell, count] of wanted) {
-    const start = await lowest(first.next, size, async (byte) => {
-      const line = await firstLine(file, byte === first.next ? byte : await afterLineFeed(file, byte - 1));
-      return line === null || (split(line.text)[key] ?? '') >= cell;
-    });
+  // Where the rows of the cell before end: those of the next one often follow at once.
+  const here = first.next;
+  for (const [cell, count] of [...wanted].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const next = await firstLine(file, here);
+    const follows = next !== null && split(next.text)[key] === cell;
+    const start = follows
+      ? here
+      : await lowest(here, size, async (byte) => {
+          const line = await firstLine(file, byte === here ? byte : await afterLineFeed(file, byte - 1));
+          return line === null || (split(line.text)[key] ?? '') >= cell;
+        });
     const rows: RequestRow[] = [];
-    for await (const line of lines(file, start === first.next ? start : await afterLineFeed(file, start - 1))) {
+    for await (const line of lines(file, start === here ? start : await afterLineFeed(file, start - 1))) {
       const fields = split(line.text);
       if (fields[key] !== cell || rows.length > count) break;
       // readRow has checked that every column is there and of its kind.

@@ -1,7 +1,7 @@
-import {COLUMNS, RESULTS_SCHEMA_VERSION, type ResultRow} from '../contract/columns.ts';
-import {BenchError} from '../contract/errors.ts';
+import {COLUMN_NAMES, COLUMNS, type ResultRow} from '../contract/columns.ts';
 import type {OpenFile} from './atomic-file.ts';
-import {readTable, writeTable} from './csv-table.ts';
+import {writeTable} from './csv-table.ts';
+import {readResultColumns} from './result-columns.ts';
 
 /**
  * Writes results.csv: one row a cell, sorted by cell id, so that the diff of two commits is the diff of two results. An
@@ -14,21 +14,13 @@ export async function writeResultsCsv(path: string, rows: readonly ResultRow[], 
   await writeTable(path, COLUMNS, sorted, openFile);
 }
 
-/** @throws {BenchError} `RESULTS_INVALID` naming file, line and column; `FILE_UNREADABLE`. */
+/**
+ * All columns; see {@link readResultColumns} on files of other versions of bench.
+ *
+ * @throws {BenchError} `RESULTS_INVALID` naming file, line and column; `FILE_UNREADABLE`.
+ */
 export async function readResultsCsv(path: string): Promise<ResultRow[]> {
-  const rows: ResultRow[] = [];
-  for await (const {row, line} of readTable(path, COLUMNS)) {
-    // readTable has checked that every column is there and of its kind.
-    const result = row as ResultRow;
-    if (result.schema_version !== RESULTS_SCHEMA_VERSION) {
-      throw new BenchError(
-        'RESULTS_INVALID',
-        `${path}:${line}: schema_version ${result.schema_version}, but this bench reads ${RESULTS_SCHEMA_VERSION}`,
-      );
-    }
-    rows.push(result);
-  }
-  return rows;
+  return await readResultColumns(path, COLUMN_NAMES);
 }
 
 function compare(a: string, b: string): number {

@@ -2,11 +2,12 @@ import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
-import {COLUMN_NAMES, type RequestRow} from '../../../harness/contract/columns.ts';
+import {COLUMN_NAMES, COLUMNS, type RequestRow} from '../../../harness/contract/columns.ts';
+import {readTable} from '../../../harness/store/csv-table.ts';
 import {findRequests} from '../../../harness/store/find-requests.ts';
 import {writeRequestsCsv} from '../../../harness/store/requests-csv.ts';
 import {readResultColumns} from '../../../harness/store/result-columns.ts';
-import {readResultsCsv, writeResultsCsv} from '../../../harness/store/results-csv.ts';
+import {writeResultsCsv} from '../../../harness/store/results-csv.ts';
 import {buildMeasured} from '../claims/build.ts';
 
 let root = '';
@@ -33,10 +34,12 @@ describe('readResultColumns', () => {
     (text, index) => buildMeasured({cell_id: `c${index}`, status_reason: text, decode_tokens_per_s: index / 7}).row,
   );
 
-  it('reads what the careful reader reads, whatever the texts', async () => {
+  it('reads what a general reader of CSV reads, whatever the texts', async () => {
     const path = join(root, 'odd.csv');
     await writeResultsCsv(path, rows);
-    expect(await readResultColumns(path, COLUMN_NAMES)).toEqual(await readResultsCsv(path));
+    const general = [];
+    for await (const {row} of readTable(path, COLUMNS)) general.push(row);
+    expect(await readResultColumns(path, COLUMN_NAMES)).toEqual(general);
     const some = await readResultColumns(path, ['decode_tokens_per_s', 'status_reason']);
     expect(some.map(({status_reason}) => status_reason).sort()).toEqual([...ODD].sort());
     expect(Object.keys(some[0] ?? {})).toEqual(['decode_tokens_per_s', 'status_reason']);
@@ -52,6 +55,16 @@ describe('readResultColumns', () => {
     await writeResultsCsv(path, many);
     const read = await readResultColumns(path, ['cell_id', 'status_reason']);
     expect(read).toEqual(many.map(({cell_id, status_reason}) => ({cell_id, status_reason})));
+  });
+
+  it('refuses text around quotes', async () => {
+    const path = join(root, 'quotes.csv');
+    await writeResultsCsv(path, rows.slice(0, 1));
+    const text = await readFile(path, 'utf8');
+    await writeFile(path, text.replace('llama-cpp', 'llama"-cpp'));
+    await expect(readResultColumns(path, ['status'])).rejects.toThrow(/:2: a quote within a field/);
+    await writeFile(path, text.replace('llama-cpp', '"llama"-cpp'));
+    await expect(readResultColumns(path, ['status'])).rejects.toThrow(/:2: text after a closing quote/);
   });
 
   it('reads over a byte order mark and CRLF', async () => {
@@ -71,7 +84,9 @@ describe('readResultColumns', () => {
       return readResultColumns(path, ['threads', 'status']);
     };
     await expect(reading('')).rejects.toThrow(/bad\.csv:1: the file is empty/);
-    await expect(reading(text.replace('schema_version', 'schema'))).rejects.toThrow(/:1: unknown column "schema"/);
+    await expect(reading(text.replace('schema_version', 'schema'))).rejects.toThrow(
+      /:1: the column schema_version is missing, and the column "schema" is not known/,
+    );
     await expect(reading(`${text}1,2\n`)).rejects.toThrow(/bad\.csv:4: 2 fields/);
     await expect(reading(text.replace('\n1,', '\n9,'))).rejects.toThrow(/bad\.csv:2: schema_version 9/);
     await expect(reading(`${text}"open`)).rejects.toThrow(/bad\.csv:4: a quote is not closed/);

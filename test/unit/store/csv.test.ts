@@ -91,15 +91,23 @@ describe('results.csv', () => {
   });
 
   test.each([
-    ['an unknown column', (csv: string) => csv.replace('run_id', 'run_idd'), ':1: unknown column "run_idd"'],
-    ['a missing column', (csv: string) => csv.replace('run_id,', ''), ':1: the column run_id is missing'],
-    ['a column twice', (csv: string) => csv.replace('run_id', 'cell_id'), ':1: the column cell_id is twice'],
+    [
+      'a renamed column',
+      (csv: string) => csv.replace('energy_j,', 'energy,'),
+      ':1: the column energy_j is missing, and the column "energy" is not known',
+    ],
+    [
+      'a missing column that names cells',
+      (csv: string) => csv.replace('run_id,', ''),
+      ':1: the column run_id is missing',
+    ],
+    ['a column twice', (csv: string) => csv.replace('run_id', 'cell_id'), ':1: the column "cell_id" is twice'],
     ['another schema version', (csv: string) => csv.replace('\n1,', '\n2,'), ':2: schema_version 2'],
     ['a text for a number', (csv: string) => csv.replace('12.5', 'fast'), ':2: energy_j: "fast" is not a number'],
     ['a float for an integer', (csv: string) => csv.replace('\n1,', '\n1.5,'), ':2: schema_version: "1.5"'],
     ['an infinity', (csv: string) => csv.replace('12.5', 'Infinity'), ':2: energy_j: "Infinity" is not a number'],
     ['a short line', (csv: string) => `${csv}1,2\n`, ':4: 2 fields where'],
-    ['an open quote', (csv: string) => csv.replace('\n1,', '\n"1,'), ': Quote Not Closed'],
+    ['an open quote', (csv: string) => csv.replace('\n1,', '\n"1,'), ':2: a quote is not closed'],
     ['nothing at all', () => '', ':1: the file is empty'],
   ])('with %s is refused in one line that names the place', async (_, damage, message) => {
     await writeResultsCsv(path, [row({energy_j: 12.5}), row({cell_id: 'b', model: 'two'})]);
@@ -109,6 +117,28 @@ describe('results.csv', () => {
     const {message: got} = error as Error;
     expect(got).toContain(message);
     expect(got).not.toContain('\n');
+  });
+
+  test('of a newer bench is read without the columns that this one does not know', async () => {
+    await writeResultsCsv(path, [row({energy_j: 12.5, kernel: 'a,b'})]);
+    const [header, line] = (await readFile(path, 'utf8')).trimEnd().split('\n');
+    await writeFile(path, `${header},carbon_g,constructor\n${line},"1,5",x\n`);
+    expect(await readResultsCsv(path)).toEqual([row({energy_j: 12.5, kernel: 'a,b'})]);
+  });
+
+  test('of an older bench has nothing measured in the columns that it lacks', async () => {
+    await writeResultsCsv(path, [row({model: 'x'})]);
+    const lines = (await readFile(path, 'utf8')).trimEnd().split('\n');
+    // The last columns, which are empty here.
+    await writeFile(path, lines.map((line) => line.split(',').slice(0, -3).join(',')).join('\n'));
+    expect(await readResultsCsv(path)).toEqual([row({model: 'x'})]);
+  });
+
+  test('of another version of the table is refused for that, whatever its columns are', async () => {
+    await writeFile(path, 'schema_version,name\n2,x\n');
+    await expect(readResultsCsv(path)).rejects.toThrow(`${path}:2: schema_version 2, but this bench reads 1`);
+    await writeFile(path, 'schema_version,name\n');
+    await expect(readResultsCsv(path)).rejects.toThrow(`${path}:1: the column run_id is missing`);
   });
 
   test('counts lines, not records, in its complaints', async () => {
