@@ -1,9 +1,10 @@
 import {join} from 'node:path';
+import {compareRows} from '../../reports/cell.ts';
 import {attribute} from '../claims/attribution.ts';
 import {measuredCells} from '../claims/measured-cell.ts';
 import {claimsLedger} from '../claims/verdict.ts';
 import type {ClaimsFile} from '../contract/claim.ts';
-import type {RequestRow, ResultRow} from '../contract/columns.ts';
+import type {RequestRow} from '../contract/columns.ts';
 import {BenchError} from '../contract/errors.ts';
 import type {ReportDevice} from '../contract/report-data.ts';
 import type {ReportInput, RunData} from '../contract/reporter.ts';
@@ -19,6 +20,8 @@ import {readOneTelemetry} from './report-telemetry.ts';
 const MOST_REQUESTS = 200_000;
 /** Attribution sets each cell against its siblings: more cells than this are for `bench claims`. */
 const MOST_ATTRIBUTED = 5000;
+/** Cells whose requests are read where only the chart of request times looks at them; it draws far fewer. */
+const MOST_DRAWN = 200;
 
 /** Everything that a report shows, read from the committed files of the runs. */
 export async function readReportInput(
@@ -27,13 +30,17 @@ export async function readReportInput(
   claimsFiles: readonly ClaimsFile[] = [],
 ): Promise<ReportInput> {
   const runs: RunData[] = [];
-  const requests: RequestRow[] = [];
-  let left = MOST_REQUESTS;
   for (const folder of folders) {
     const manifest = await readManifest(folder.manifestPath);
-    const rows = await readResultsCsv(folder.resultsPath);
-    runs.push({manifest, rows});
-    const wanted = wantedCells(rows, left);
+    runs.push({manifest, rows: await readResultsCsv(folder.resultsPath)});
+  }
+  // In the order of the report: everything that sorts them once more finds them sorted.
+  const rows = runs.flatMap((run) => run.rows).sort(compareRows);
+  const attributes = rows.length <= MOST_ATTRIBUTED;
+  const wantedByRun = wantedCells(runs, attributes || claimsFiles.length > 0 ? rows.length : MOST_DRAWN);
+  const requests: RequestRow[] = [];
+  for (const [index, folder] of folders.entries()) {
+    const wanted = wantedByRun[index] ?? new Map<string, number>();
     if (wanted.size === 0) continue;
     // A run without requests.csv is told by its rows alone.
     const found = await findRequests(folder.requestsPath, wanted).catch((error: unknown) => {
@@ -42,13 +49,11 @@ export async function readReportInput(
     });
     for (const cell of found.values()) {
       for (const request of cell) requests.push(request);
-      left -= cell.length;
     }
   }
-  const rows = runs.flatMap((run) => run.rows);
   const cells = measuredCells(rows, requests);
   const total = rows.reduce((sum, row) => sum + (row.requests ?? 0), 0);
-  const attributed = rows.length <= MOST_ATTRIBUTED ? attribute(cells) : null;
+  const attributed = attributes ? attribute(cells) : null;
   const telemetry = await readOneTelemetry(folders, runs);
   return {
     title,
@@ -63,15 +68,23 @@ export async function readReportInput(
   };
 }
 
-function wantedCells(rows: readonly ResultRow[], most: number): Map<string, number> {
-  const drifts = (row: ResultRow): number => (/(?:^| )rounds-differ/.test(row.caveats ?? '') ? 0 : 1);
-  const wanted = new Map<string, number>();
-  let left = most;
-  for (const row of [...rows].sort((a, b) => drifts(a) - drifts(b))) {
-    if (row.cell_id === null || row.requests === null || row.requests === 0 || row.requests > left) continue;
-    wanted.set(row.cell_id, row.requests);
-    left -= row.requests;
-  }
+/** Requests to read of each run, by cell: at most of so many cells, those whose rounds differ first. */
+function wantedCells(runs: readonly RunData[], mostCells: number): Map<string, number>[] {
+  const wanted = runs.map(() => new Map<string, number>());
+  let [left, cells] = [MOST_REQUESTS, mostCells];
+  const choose = (drifting: boolean): void => {
+    for (const [index, {rows}] of runs.entries()) {
+      for (const {cell_id: cell, requests, caveats} of rows) {
+        if (cells <= 0 || cell === null || requests === null || requests === 0 || requests > left) continue;
+        if (/(?:^| )rounds-differ/.test(caveats ?? '') !== drifting) continue;
+        wanted[index]?.set(cell, requests);
+        left -= requests;
+        cells--;
+      }
+    }
+  };
+  choose(true);
+  choose(false);
   return wanted;
 }
 

@@ -2,6 +2,7 @@ import {mkdir, readFile, writeFile} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
 import type {Command} from 'commander';
 import {CHARTS} from '../../../reports/all-charts.ts';
+import type {Chart} from '../../../reports/chart.ts';
 import {HtmlReporter} from '../../../reports/html-reporter.ts';
 import {MarkdownReporter} from '../../../reports/markdown-reporter.ts';
 import {PngReporter} from '../../../reports/png-reporter.ts';
@@ -12,12 +13,12 @@ import {parseClaims} from '../../claims/parse-claims.ts';
 import type {ClaimsFile} from '../../contract/claim.ts';
 import {BenchError} from '../../contract/errors.ts';
 import type {ReportDecision} from '../../contract/report-data.ts';
-import type {Reporter} from '../../contract/reporter.ts';
+import type {Reporter, ReportInput} from '../../contract/reporter.ts';
 import {loadCatalogue} from '../../device/catalogue.ts';
 import type {RunFolder} from '../../store/run-folder.ts';
 import type {CommandContext} from '../context.ts';
 import {readNeed} from '../decide-need.ts';
-import {decideRuns, readDecisionRows} from '../decide-runs.ts';
+import {decideRuns} from '../decide-runs.ts';
 import {PACKAGE_ROOT} from '../package-root.ts';
 import {runFolders} from '../read-runs.ts';
 import {fontFiles, pageAssets} from '../report-assets.ts';
@@ -26,12 +27,12 @@ import {PRICES_PATH, readPrices} from '../shipped-prices.ts';
 import {plain} from '../terminal.ts';
 
 /** By the name that `--formats` takes. */
-const REPORTERS: Readonly<Record<string, () => Promise<Reporter>>> = {
-  html: async () => new HtmlReporter(CHARTS, await pageAssets()),
-  svg: async () => new SvgReporter(CHARTS),
-  png: async () => new PngReporter(CHARTS, {fontFiles: fontFiles()}),
+const REPORTERS: Readonly<Record<string, (charts: readonly Chart[]) => Promise<Reporter>>> = {
+  html: async (charts) => new HtmlReporter(charts, await pageAssets()),
+  svg: async (charts) => new SvgReporter(charts),
+  png: async (charts) => new PngReporter(charts, {fontFiles: fontFiles()}),
   md: async () => new MarkdownReporter(),
-  vl: async () => new VegaLiteReporter(CHARTS),
+  vl: async (charts) => new VegaLiteReporter(charts),
 };
 const FORMATS = Object.keys(REPORTERS);
 
@@ -69,17 +70,17 @@ export function registerReportCommand(program: Command, context: CommandContext)
     .action(async (paths: readonly string[], options: ReportOptions) => {
       const reporters = await chosenReporters(options.formats);
       const folders = await runFolders(paths);
-      const decisions = await decisionsOf(folders, options);
       const first = paths[0] ?? '.';
-      const input = await readReportInput(
+      const read = await readReportInput(
         folders,
         options.title ?? titleOf(folders),
         await claimsOf(options.claims, options.prices),
       );
+      const input = {...read, decisions: await decisionsOf(read, folders, options)};
       const out = resolve(options.out ?? join(first, 'report'));
       for (const reporter of reporters) {
         context.signal.throwIfAborted();
-        for (const {path, content} of await reporter.render({...input, decisions})) {
+        for (const {path, content} of await reporter.render(input)) {
           const file = join(out, path);
           await write(file, content);
           context.stdout.write(`${plain(file)}\n`);
@@ -93,12 +94,26 @@ async function chosenReporters(list: string): Promise<Reporter[]> {
   const names = [...new Set(list.split(',').map((name) => name.trim()))].filter((name) => name !== '');
   if (names.length === 0) throw new BenchError('USAGE', `--formats is empty; there are ${FORMATS.join(', ')}`);
   const reporters: Reporter[] = [];
+  const charts = CHARTS.map(madeOnce);
   for (const name of names) {
     const make = Object.hasOwn(REPORTERS, name) ? REPORTERS[name] : undefined;
     if (make === undefined) throw new BenchError('USAGE', `--formats ${plain(name)}: there are ${FORMATS.join(', ')}`);
-    reporters.push(await make());
+    reporters.push(await make(charts));
   }
   return reporters;
+}
+
+/** A chart whose spec all reporters share: of very many rows, making it is most of their work. */
+function madeOnce(chart: Chart): Chart {
+  const known = new WeakMap<ReportInput, ReturnType<Chart['spec']>>();
+  return {
+    ...chart,
+    spec: (input) => {
+      const made = known.has(input) ? (known.get(input) ?? null) : chart.spec(input);
+      known.set(input, made);
+      return made;
+    },
+  };
 }
 
 async function claimsOf(files: readonly string[], prices: string): Promise<ClaimsFile[]> {
@@ -113,16 +128,24 @@ async function claimsOf(files: readonly string[], prices: string): Promise<Claim
 }
 
 async function decisionsOf(
+  {runs, rows}: ReportInput,
   folders: readonly RunFolder[],
   {need: files, prices}: ReportOptions,
 ): Promise<ReportDecision[]> {
   if (files.length === 0) return [];
-  const rows = await readDecisionRows(folders);
+  const byRun = new Map<string, RunFolder>();
+  for (const [index, folder] of folders.entries()) {
+    for (const {run_id: run} of runs[index]?.rows ?? []) {
+      if (run !== null) byRun.set(run, folder);
+    }
+  }
   const devices = await loadCatalogue(join(PACKAGE_ROOT, 'matrices', 'devices.yaml'));
   const decisions: ReportDecision[] = [];
   for (const file of files) {
     const need = await readNeed({need: file});
-    decisions.push(reportDecision(await decideRuns(rows, need, {prices: readPrices(prices), devices})));
+    decisions.push(
+      reportDecision(await decideRuns({rows, folders: byRun}, need, {prices: readPrices(prices), devices})),
+    );
   }
   return decisions;
 }
