@@ -5,6 +5,7 @@ import {comparing} from './compare.ts';
 import {coverageSection} from './coverage.ts';
 import {decideScale} from './decide.ts';
 import {engineLoop, nodeOverhead} from './engine-loop.ts';
+import {engines} from './engines.ts';
 import {making} from './making.ts';
 import {memoryEstimate} from './memory-estimate.ts';
 import {nvidia} from './nvidia.ts';
@@ -27,6 +28,7 @@ const SECTIONS: readonly Section[] = [
   comparing,
   decideScale,
   scale,
+  engines,
   killing,
   coverageSection,
 ];
