@@ -1,4 +1,5 @@
 import {defineConfig} from 'vitest/config';
+import {SCRATCH} from './support/scratch.ts';
 
 const report = process.env['BENCH_TEST_REPORT'];
 
@@ -6,6 +7,8 @@ export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/scratch.ts'],
+    env: {TMPDIR: SCRATCH},
     testTimeout: 60_000,
     hookTimeout: 300_000,
     pool: 'forks',
