@@ -10,8 +10,8 @@ export interface WorkerEnd {
 
 export interface Evidence {
   readonly logTail: string;
-  /** Out-of-memory kills by the kernel while the worker ran; null where the counter cannot be read. */
-  readonly oomKills: number | null;
+  /** Whose limit made the kernel kill for want of memory while the worker ran; null for nobody's, or not counted. */
+  readonly oomKiller: 'cgroup' | 'host' | null;
 }
 
 const SIGNAL_MEANING: Readonly<Record<string, string>> = {
@@ -26,13 +26,14 @@ const SIGNAL_MEANING: Readonly<Record<string, string>> = {
  * The error of a worker that ended without `done` and without `failed`. A SIGKILL that nobody here sent is taken for
  * want of memory only if the kernel counted an out-of-memory kill meanwhile, or the log speaks of it.
  */
-export function workerError(cellId: string, end: WorkerEnd, {logTail, oomKills}: Evidence): BenchError {
+export function workerError(cellId: string, end: WorkerEnd, {logTail, oomKiller}: Evidence): BenchError {
   const how = describe(end);
   const said = logReason(logTail);
-  const details = {exitCode: end.code, signal: end.signal, oomKills};
+  const details = {exitCode: end.code, signal: end.signal, oomKiller};
   const tail = said === '' ? '' : `: ${said}`;
-  if (end.signal === 'SIGKILL' && oomKills !== null && oomKills > 0) {
-    return new BenchError('DOES_NOT_FIT', `The kernel killed the worker of cell ${cellId}: out of memory`, {details});
+  if (end.signal === 'SIGKILL' && oomKiller !== null) {
+    const limit = oomKiller === 'cgroup' ? 'memory limit of its control group' : 'out of memory';
+    return new BenchError('DOES_NOT_FIT', `The kernel killed the worker of cell ${cellId}: ${limit}`, {details});
   }
   if (end.code !== 0 && tellsOutOfMemory(logTail)) {
     return new BenchError('DOES_NOT_FIT', `The worker of cell ${cellId} ended with ${how}${tail}`, {details});

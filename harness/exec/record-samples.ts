@@ -3,10 +3,15 @@ import {BenchError} from '../contract/errors.ts';
 import type {CellPhase, Recording, SampleContext, Sampler, Series} from '../contract/sampler.ts';
 import type {PhaseEdge} from '../derive/phase-stats.ts';
 
-/** All samplers of one round. */
+interface Running {
+  readonly id: string;
+  readonly recording: Recording;
+}
+
+/** All samplers of one round. One that fails costs its columns and a caveat, never the round. */
 export class SampleRecorder {
-  readonly #recordings: Recording[] = [];
-  readonly #caveats: Caveat[] = [];
+  readonly #running: Running[] = [];
+  readonly #lost = new Set<string>();
   readonly #edges: PhaseEdge[] = [];
   readonly #nowMs: () => number;
 
@@ -14,15 +19,15 @@ export class SampleRecorder {
     this.#nowMs = nowMs;
   }
 
-  /** Starts every sampler; one that does not start costs its columns and a caveat, not the round. */
   static async start(samplers: readonly Sampler[], context: SampleContext): Promise<SampleRecorder> {
     const recorder = new SampleRecorder(context.nowMs);
-    const started = await Promise.allSettled(samplers.map((sampler) => sampler.start(context)));
+    const started = await Promise.allSettled(samplers.map(async (sampler) => await sampler.start(context)));
     for (const [index, one] of started.entries()) {
-      if (one.status === 'fulfilled') recorder.#recordings.push(one.value);
+      const id = samplers[index]?.id ?? '';
+      if (one.status === 'fulfilled') recorder.#running.push({id, recording: one.value});
       // What this machine lacks is no loss; what it has and does not give is.
       else if (!(one.reason instanceof BenchError && one.reason.code === 'SAMPLER_UNAVAILABLE')) {
-        recorder.#caveats.push({code: 'sampler-lost', value: samplers[index]?.id ?? ''});
+        recorder.#lost.add(id);
       }
     }
     recorder.edge('baseline');
@@ -35,14 +40,28 @@ export class SampleRecorder {
 
   edge(phase: CellPhase): void {
     this.#edges.push({phase, tMs: this.#nowMs()});
-    for (const recording of this.#recordings) recording.edge(phase);
+    for (const {id, recording} of this.#running) {
+      try {
+        recording.edge(phase);
+      } catch {
+        this.#lost.add(id);
+      }
+    }
   }
 
   async stop(): Promise<{readonly series: readonly Series[]; readonly caveats: readonly Caveat[]}> {
-    const results = await Promise.all(this.#recordings.map((recording) => recording.stop()));
+    const stopped = await Promise.allSettled(this.#running.map(async ({recording}) => await recording.stop()));
+    const results = stopped.flatMap((one, index) => {
+      if (one.status === 'fulfilled') return [one.value];
+      this.#lost.add(this.#running[index]?.id ?? '');
+      return [];
+    });
     return {
       series: results.flatMap(({series}) => series),
-      caveats: [...this.#caveats, ...results.flatMap(({caveats}) => caveats)],
+      caveats: [
+        ...[...this.#lost].map((value): Caveat => ({code: 'sampler-lost', value})),
+        ...results.flatMap(({caveats}) => caveats),
+      ],
     };
   }
 }

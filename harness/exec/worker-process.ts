@@ -10,7 +10,7 @@ import {WorkerGuard} from './guard-process.ts';
 import {killWorker} from './kill-worker.ts';
 import {LineSplitter} from './line-splitter.ts';
 import {oneLine} from './log-reason.ts';
-import {readOomKills} from './oom-counter.ts';
+import {OomWatch} from './oom-watch.ts';
 import {WORKER_MARK} from './process-tree.ts';
 import {Watchdog} from './watchdog.ts';
 import {WorkerLog} from './worker-log.ts';
@@ -30,7 +30,8 @@ export interface WorkerContext {
   readonly logTitle: string;
   /**
    * Called once the worker exists and waits for its order: start the samplers here. The order is written when the
-   * promise resolves; if it rejects, the worker is ended and `runWorker` rejects with the same error.
+   * promise resolves; if it rejects, the worker is ended and `runWorker` rejects with the same error. It has
+   * settled when `runWorker` has, also when the worker died meanwhile.
    */
   prepare(worker: {readonly pid: number; readonly mark: string}): Promise<void>;
   /** Receives each event as it arrives, before the next one is read. An error thrown here ends the worker. */
@@ -50,7 +51,7 @@ export interface WorkerContext {
 export async function runWorker(launch: Launch, order: WorkOrder, context: WorkerContext): Promise<WorkerEnd> {
   if (context.signal.aborted) throw interrupted(order);
   const mark = randomBytes(12).toString('hex');
-  const oomKillsBefore = await readOomKills();
+  const oomWatch = new OomWatch();
   const log = new WorkerLog(context.logPath, context.logTitle);
   const child = execa(launch.file, [...launch.args], {
     env: {...launch.env, [WORKER_MARK]: mark},
@@ -94,8 +95,11 @@ export async function runWorker(launch: Launch, order: WorkOrder, context: Worke
   for (const stream of streams) stream.on('error', () => undefined);
   child.stdin.on('error', () => undefined);
 
+  let prepared: Promise<void> = Promise.resolve();
   try {
-    await Promise.race([context.prepare({pid, mark}), ending.failed, exited]);
+    const preparing = context.prepare({pid, mark});
+    prepared = preparing.catch(() => undefined);
+    await Promise.race([preparing, ending.failed, exited]);
     if (!ending.over) {
       orderSent = true;
       watchdog.start();
@@ -116,6 +120,8 @@ export async function runWorker(launch: Launch, order: WorkOrder, context: Worke
   const graceMs = context.killGraceMs ?? KILL_GRACE_MS;
   const left = await killWorker(pid, mark, {graceMs});
   guard.release();
+  // A worker can die while it is prepared for: samplers that start after that must be known to whoever stops them.
+  await prepared;
   const exit = await Promise.race([exited, delay(1_000, undefined, {ref: false})]);
   for (const stream of streams) stream.destroy();
   const logTail = log.tail;
@@ -129,9 +135,7 @@ export async function runWorker(launch: Launch, order: WorkOrder, context: Worke
   }
   const end: WorkerEnd = {code: exit?.code ?? null, signal: exit?.signal ?? null};
   if (ending.saidDone) return end;
-  const oomKillsAfter = await readOomKills();
-  const oomKills = oomKillsBefore === null || oomKillsAfter === null ? null : oomKillsAfter - oomKillsBefore;
-  throw workerError(order.cell.id, end, {logTail, oomKills});
+  throw workerError(order.cell.id, end, {logTail, oomKiller: oomWatch.killedBy()});
 }
 
 async function leaveTime(exited: Promise<unknown>): Promise<undefined> {

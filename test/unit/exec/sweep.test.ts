@@ -6,6 +6,7 @@ import {setTimeout as delay} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
 import {beforeEach, describe, expect, test} from 'vitest';
 import type {JournalRecord} from '../../../harness/contract/journal.ts';
+import type {Runner} from '../../../harness/contract/runner.ts';
 import type {Sampler} from '../../../harness/contract/sampler.ts';
 import {WORKER_MARK} from '../../../harness/exec/process-tree.ts';
 import {runSweep} from '../../../harness/exec/sweep.ts';
@@ -154,6 +155,36 @@ describe('a sweep', () => {
     expect(end).toMatchObject({caveats: [{code: 'sampler-gaps'}]});
     expect(end?.type === 'round_finished' ? end.stats.map(({phase}) => phase) : []).toContain('measure');
     expect((await readFile(input.folder.telemetryPath, 'utf8')).split('\n')).toHaveLength(5 + 2);
+  });
+
+  test('stops the samplers of a worker that died before they had started', async () => {
+    let running = 0;
+    const slow: Sampler = {
+      id: 'slow',
+      available: async () => ({ok: true, detail: ''}),
+      async start() {
+        await delay(400);
+        running++;
+        return {
+          edge: () => undefined,
+          async stop() {
+            running--;
+            return {series: [], caveats: []};
+          },
+        };
+      },
+    };
+    const dead: Runner = {
+      id: 'fixture',
+      doc: 'dies at once',
+      needsWeights: true,
+      supports: () => ({ok: true}),
+      launch: () => ({file: process.execPath, args: ['-e', 'process.exit(7)'], env: {}}),
+    };
+    const plan = fixturePlan([planned(modeCell(1, 'happy', {rounds: 1}))], {canary: false, rounds: 1});
+    const input = await fixtureInput(out, plan, {samplers: [slow], runners: new Map([['fixture', dead]])});
+    expect(await runSweep(input)).toMatchObject({ok: 0, failed: 1});
+    expect(running).toBe(0);
   });
 
   test('with a damaged journal is refused before anything is measured', async () => {

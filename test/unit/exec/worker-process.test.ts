@@ -215,6 +215,35 @@ test('a worker waits for its order until the samplers run', async () => {
   expect(said.slice(0, 2)).toEqual(['prepared', 'ready']);
 });
 
+test.each(['dies', 'is interrupted'])(
+  'what is prepared for a worker that %s meanwhile has settled when its end is told',
+  async (how) => {
+    const logPath = join(await mkdtemp(join(tmpdir(), 'bench-exec-')), 'worker.log');
+    const controller = new AbortController();
+    const said: string[] = [];
+    const launch =
+      how === 'dies' ? {file: process.execPath, args: ['-e', 'process.exit(7)'], env: {}} : nodeLaunch('hang');
+    const run = runWorker(
+      launch,
+      {protocol: 1, cell: fixtureCell(), round: 0, weightsPath: '', promptsPath: null},
+      {
+        signal: controller.signal,
+        logPath,
+        logTitle: 'test',
+        killGraceMs: 200,
+        async prepare() {
+          if (how !== 'dies') controller.abort();
+          await new Promise((resolve) => setTimeout(resolve, 800));
+          said.push('prepared');
+        },
+        emit: ({type}) => said.push(type),
+      },
+    );
+    await expect(run).rejects.toMatchObject({code: how === 'dies' ? 'WORKER_CRASHED' : 'INTERRUPTED'});
+    expect(said).toEqual(['prepared']);
+  },
+);
+
 async function isLive(pid: number): Promise<boolean> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   if (text !== '') return !/^ [ZX]/.test(text.slice(text.lastIndexOf(')') + 1));

@@ -1,7 +1,6 @@
 import {afterEach, describe, expect, test, vi} from 'vitest';
 import {allSamplers} from '../../../harness/samplers/catalog.ts';
 import {CgroupSampler} from '../../../harness/samplers/cgroup.ts';
-import {OomWatch} from '../../../harness/samplers/oom-watch.ts';
 import {RaplSampler} from '../../../harness/samplers/rapl.ts';
 import {Ticker} from '../../../harness/samplers/ticker.ts';
 import {fakeClock} from '../../support/fake-clock.ts';
@@ -78,22 +77,6 @@ describe('the control group sampler', () => {
   test('the root group counts nothing, and says so', async () => {
     const sampler = new CgroupSampler({files: FakeHost.load('bare-epyc-rapl'), ticker: new Ticker()});
     expect(await sampler.available()).toMatchObject({ok: false, fix: 'systemd-run --user --scope bench matrix'});
-  });
-});
-
-describe('the watch for the OOM killer', () => {
-  test('tells the limit of the group from a host without memory, and neither from a rest', () => {
-    const host = FakeHost.load('container-v2');
-    const watch = new OomWatch({files: host});
-    expect(watch.killedBy()).toBeNull();
-    host.set('/proc/vmstat', 'oom_kill 4\n');
-    expect(watch.killedBy()).toBe('host');
-    host.set('/sys/fs/cgroup/worker/memory.events', 'oom 1\noom_kill 5\n');
-    expect(watch.killedBy()).toBe('cgroup');
-  });
-
-  test('on a host that does not count, nobody is accused', () => {
-    expect(new OomWatch({files: new FakeHost()}).killedBy()).toBeNull();
   });
 });
 
