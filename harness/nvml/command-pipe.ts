@@ -8,6 +8,7 @@ const SIGKILL = 9;
 const STANDARD_INPUT = 0;
 const POLLIN = 1;
 const POLLFD_BYTES = 8;
+const CLOCK_MONOTONIC = 1;
 
 /** A driver that hangs keeps this process from noticing that its parent is gone: the kernel notices for it. */
 export function dieWithParent(): void {
@@ -38,15 +39,18 @@ export class CommandPipe {
     this.#entry.writeInt16LE(POLLIN, 4);
   }
 
-  /** The pipe closes when the parent says so, and when it dies, however it dies. */
-  wait(ms: number): {readonly questions: readonly number[]; readonly ended: boolean} {
-    const happened = this.#poll(this.#entry, 1, ms);
-    if (happened <= 0) return NOTHING;
+  /** Sleeps until the time is over or there is something to hear. @returns Whether there is. */
+  wait(ms: number): boolean {
+    return this.#poll(this.#entry, 1, ms) > 0;
+  }
+
+  /** What was said. The pipe closes when the parent says so, and when it dies, however it dies. */
+  hear(): Heard {
     let count: number;
     try {
       count = readSync(STANDARD_INPUT, this.#chunk);
     } catch {
-      return NOTHING;
+      return {questions: [], ended: false};
     }
     if (count === 0) return {questions: [], ended: true};
     const lines = (this.#rest + this.#chunk.toString('latin1', 0, count)).split('\n');
@@ -55,4 +59,23 @@ export class CommandPipe {
   }
 }
 
-const NOTHING = {questions: [], ended: false} as const;
+/** Numbers of questions, or that the end has come. */
+export interface Heard {
+  readonly questions: readonly number[];
+  readonly ended: boolean;
+}
+
+/** Milliseconds of the clock that all processes share: `process.hrtime`, at a third of its cost for a process that has slept. */
+export function monotonicClock(): () => number {
+  // Cast: koffi's functions are untyped.
+  const clockGettime = koffi.load(LIBC).func('int clock_gettime(int, void *)') as (
+    id: number,
+    time: Uint32Array,
+  ) => number;
+  // `struct timespec`: two numbers of 64 bits, of which the low words do (every system with this driver is little-endian).
+  const time = new Uint32Array(4);
+  return () => {
+    clockGettime(CLOCK_MONOTONIC, time);
+    return (time[0] ?? Number.NaN) * 1e3 + (time[2] ?? Number.NaN) / 1e6;
+  };
+}

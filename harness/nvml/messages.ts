@@ -45,8 +45,22 @@ export type SlowKey = (typeof SLOW_KEYS)[number];
 export const SLOW_PERIOD_MS = 500;
 
 const ANY_KEY = z.enum([...READING_KEYS, ...SLOW_KEYS]);
-/** Time, then values. */
-const RowsSchema = z.array(z.array(z.number().nullable()));
+/** Rows as they lie in memory, in base64: writing numbers as words would cost as much as reading them. */
+const RowsSchema = z.base64();
+
+/** @param values In a row, with its time. */
+export function packRows(cells: Float64Array, rows: number, values: number): string {
+  return Buffer.from(cells.buffer, cells.byteOffset, rows * values * cells.BYTES_PER_ELEMENT).toString('base64');
+}
+
+/** Time, then values; null for what could not be read. */
+export function unpackRows(text: string, values: number): (number | null)[][] {
+  const bytes = Uint8Array.from(Buffer.from(text, 'base64'));
+  const cells = new Float64Array(bytes.buffer, 0, Math.floor(bytes.length / 8));
+  return Array.from({length: Math.floor(cells.length / values)}, (_, row) =>
+    Array.from(cells.subarray(row * values, (row + 1) * values), (value) => (Number.isNaN(value) ? null : value)),
+  );
+}
 
 /**
  * From the child, one JSON object a line. Times are milliseconds of the system's monotonic clock, which all processes

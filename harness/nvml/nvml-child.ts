@@ -3,7 +3,7 @@
  * that ends this process and not bench.
  */
 import {writeSync} from 'node:fs';
-import {CommandPipe, dieWithParent} from './command-pipe.ts';
+import {CommandPipe, dieWithParent, monotonicClock} from './command-pipe.ts';
 import {NVML_NAMES} from './find-nvml.ts';
 import {failed, readInventory} from './inventory.ts';
 import {type NvmlMessage, NvmlTaskSchema} from './messages.ts';
@@ -34,9 +34,8 @@ function sample(library: NvmlLibrary, {index, uuid, periodMs}: Extract<typeof ta
   // Of a partitioned card a program gets the first instance that it may see.
   const [instance] = library.migEnabled(device).value === true ? library.migDevices(device) : [];
   const pipe = new CommandPipe();
-  const listen = (ms: number) => pipe.wait(ms);
   const memory = instance ?? device;
-  new ReadingLoop({nvml: library, device, memory, periodMs, send, nowMs: monotonicMs(), listen}).run();
+  new ReadingLoop({nvml: library, device, memory, periodMs, send, nowMs: monotonicClock(), pipe}).run();
   library.shutdown();
   process.exit(0);
 }
@@ -67,10 +66,4 @@ function send(message: NvmlMessage): void {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') process.exit(1);
     }
   }
-}
-
-/** The clock that all processes share; `performance.now` is the same clock from another beginning, and cheaper. */
-function monotonicMs(): () => number {
-  const beganMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
-  return () => beganMs + performance.now();
 }

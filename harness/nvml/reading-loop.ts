@@ -1,5 +1,14 @@
 import {CardReader} from './card-reader.ts';
-import {type NvmlMessage, READING_KEYS, type ReadingKey, SLOW_KEYS, SLOW_PERIOD_MS, type SlowKey} from './messages.ts';
+import type {CommandPipe} from './command-pipe.ts';
+import {
+  type NvmlMessage,
+  packRows,
+  READING_KEYS,
+  type ReadingKey,
+  SLOW_KEYS,
+  SLOW_PERIOD_MS,
+  type SlowKey,
+} from './messages.ts';
 import type {DeviceHandle, NvmlLibrary} from './nvml-library.ts';
 import {codeWords, isGone, NVML} from './return-codes.ts';
 
@@ -15,13 +24,14 @@ export interface LoopOptions {
   readonly send: (message: NvmlMessage) => void;
   /** The system's monotonic clock. */
   readonly nowMs: () => number;
-  /** Sleeps until the time is over or somebody says something: numbers of questions, or that the end has come. */
-  readonly listen: (ms: number) => {readonly questions: readonly number[]; readonly ended: boolean};
+  readonly pipe: CommandPipe;
 }
 
 /**
  * Reads one card every period until it is told to end or the card is gone. It blocks its thread: an event loop would cost
  * several times the CPU of the readings. Readings lie in memory that is made once, until they are handed over together.
+ * Between two readings the processor forgets this process: what a reading costs is above all how much code it runs
+ * through for the first time, so {@link run} asks the clock once and iterates, destructures and allocates nothing.
  */
 export class ReadingLoop {
   readonly #options: LoopOptions;
@@ -53,29 +63,32 @@ export class ReadingLoop {
   }
 
   run(): void {
-    const {periodMs, nowMs, send, listen} = this.#options;
-    let now = nowMs();
-    let nextMs = now;
+    const {periodMs, nowMs, send, pipe} = this.#options;
+    let nextMs = nowMs();
     for (;;) {
-      const gone = this.#read(now);
-      if (gone !== NVML.SUCCESS || now - this.#handedOverMs >= HAND_OVER_MS || this.#fast.full) this.#handOver(now);
-      if (gone !== NVML.SUCCESS) {
-        send({type: 'failed', code: gone, reason: codeWords(gone), fix: null});
-        return;
-      }
-      now = nowMs();
-      // Deadlines are multiples of the period: a late reading does not delay the later ones, a missed one is a gap.
-      nextMs += periodMs * Math.max(1, Math.ceil((now - nextMs) / periodMs));
-      while (now < nextMs) {
-        const {questions, ended} = listen(Math.ceil(nextMs - now));
-        for (const id of questions) this.#processes(id);
-        now = nowMs();
-        if (ended) {
-          this.#end(now);
+      const now = nowMs();
+      if (now >= nextMs) {
+        const gone = this.#read(now);
+        if (gone !== NVML.SUCCESS || now - this.#handedOverMs >= HAND_OVER_MS || this.#fast.full) this.#handOver(now);
+        if (gone !== NVML.SUCCESS) {
+          send({type: 'failed', code: gone, reason: codeWords(gone), fix: null});
           return;
         }
+        // Deadlines are multiples of the period: a late reading does not delay the later ones, a missed one is a gap.
+        nextMs += periodMs * (1 + Math.floor((now - nextMs) / periodMs));
+      }
+      if (pipe.wait(Math.ceil(nextMs - now)) && this.#answer()) {
+        this.#end(nowMs());
+        return;
       }
     }
+  }
+
+  /** @returns Whether the end has come. */
+  #answer(): boolean {
+    const {questions, ended} = this.#options.pipe.hear();
+    for (const id of questions) this.#processes(id);
+    return ended;
   }
 
   /** Who holds memory of the card now. */
@@ -107,7 +120,7 @@ export class ReadingLoop {
     this.#handedOverMs = now;
     const rows = this.#fast.take();
     const slow = this.#slow.take();
-    if (rows.length > 0 || slow.length > 0) this.#options.send({type: 'samples', rows, slow});
+    this.#options.send({type: 'samples', rows, slow});
     this.#steady ??= {cpu: process.cpuUsage(), samples: this.#samples};
   }
 }
@@ -144,14 +157,10 @@ class Table<Key extends ReadingKey | SlowKey> {
     return NVML.SUCCESS;
   }
 
-  /** The rows, which are no longer here then; null for what could not be read. */
-  take(): (number | null)[][] {
-    const rows = Array.from({length: this.#rows}, (_, row) =>
-      Array.from(this.#cells.subarray(row * this.#width, (row + 1) * this.#width), (value) =>
-        Number.isNaN(value) ? null : value,
-      ),
-    );
+  /** The rows, which are no longer here then. */
+  take(): string {
+    const text = packRows(this.#cells, this.#rows, this.#width);
     this.#rows = 0;
-    return rows;
+    return text;
   }
 }

@@ -4,7 +4,14 @@ import type {Availability, CellPhase, Recording, SampleContext, Sampler, Sampler
 import {seesHostPids} from '../linux/pid-namespace.ts';
 import type {SystemFiles} from '../linux/system-files.ts';
 import {findNvidiaSmi, hasNvml} from '../nvml/find-nvml.ts';
-import {type NvmlMessage, READING_KEYS, type ReadingKey, SLOW_KEYS, SLOW_PERIOD_MS} from '../nvml/messages.ts';
+import {
+  type NvmlMessage,
+  READING_KEYS,
+  type ReadingKey,
+  SLOW_KEYS,
+  SLOW_PERIOD_MS,
+  unpackRows,
+} from '../nvml/messages.ts';
 import {askNvml, NvmlSampling} from '../nvml/nvml-process.ts';
 import {GpuLog} from './gpu-log.ts';
 import {GpuProcesses} from './gpu-processes.ts';
@@ -169,8 +176,8 @@ class NvmlRecording implements Recording {
   #take(message: NvmlMessage): void {
     if (message.type === 'ready') this.#ready();
     if (message.type === 'samples') {
-      for (const row of message.rows) this.#push(row);
-      for (const row of message.slow) this.#pushSlow(row);
+      for (const row of unpackRows(message.rows, READING_KEYS.length + 1)) this.#push(row);
+      for (const row of unpackRows(message.slow, SLOW_KEYS.length + 1)) this.#pushSlow(row);
     }
     if (message.type === 'processes') {
       const question = this.#questions.get(message.id);
