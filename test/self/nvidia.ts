@@ -1,7 +1,7 @@
 import {execFileSync} from 'node:child_process';
-import {readFileSync} from 'node:fs';
+import {readFileSync, symlinkSync} from 'node:fs';
 import {join} from 'node:path';
-import {fileURLToPath} from 'node:url';
+import {fileURLToPath, pathToFileURL} from 'node:url';
 import {seededRandom} from '../../harness/derive/random.ts';
 import {parseComputeApps} from '../../harness/nvidia-smi/compute-apps.ts';
 import {parseHeader, parseLine, parseTable, type SmiField} from '../../harness/nvidia-smi/csv.ts';
@@ -12,12 +12,13 @@ import {SampleStream} from '../../harness/nvidia-smi/sample-stream.ts';
 import type {SmiValue} from '../../harness/nvidia-smi/value.ts';
 import {parseVersion} from '../../harness/nvidia-smi/version.ts';
 import {parseXml} from '../../harness/nvidia-smi/xml.ts';
-import {NvmlSampling} from '../../harness/nvml/nvml-process.ts';
+import type {NvmlSampling} from '../../harness/nvml/nvml-process.ts';
 import {captures, sectionsOf} from '../support/captures.ts';
 import {findCompiler, makeNvmlStub, T4_SCRIPT} from '../support/nvml-stub.ts';
 import {type Figure, median, type Section, type SelfContext, spread} from './section.ts';
 
 const OWN_CAPTURE = fileURLToPath(new URL('../fixtures/fake-nvidia-smi/captures/tesla-t4.txt', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const BARE_WAKE = fileURLToPath(new URL('../fixtures/bare-wake', import.meta.url));
 
 /** What bench sees of a GPU: cost of a reading, speed and soundness of the parser. No GPU is needed. */
@@ -46,6 +47,7 @@ async function nvmlCost(context: SelfContext): Promise<Figure[]> {
       [50, []],
       [100, []],
     ]);
+    const Sampling = await buildSampling(stub.folder);
     const wakes = bareWakes(compiler, stub.folder);
     const bare = wakes.map(({name, wake}) => {
       const costs: number[] = [];
@@ -54,7 +56,7 @@ async function nvmlCost(context: SelfContext): Promise<Figure[]> {
     for (const run of runs) {
       context.log(`NVML sample cost: run ${run}`);
       for (const [periodMs, costs] of measured) {
-        const cost = await costOf(stub.env(T4_SCRIPT), periodMs, forMs);
+        const cost = await costOf(Sampling, stub.env(T4_SCRIPT), periodMs, forMs);
         if (cost !== null) costs.push(cost);
       }
       for (const {wake, costs} of bare) costs.push(wake(50, forMs / 2 / 50));
@@ -77,6 +79,17 @@ async function nvmlCost(context: SelfContext): Promise<Figure[]> {
   }
 }
 
+/** As users run it: the loader of the source tree collects the garbage of its own thread while readings are taken. */
+async function buildSampling(folder: string): Promise<typeof NvmlSampling> {
+  const built = join(folder, 'dist');
+  execFileSync(join(ROOT, 'node_modules', '.bin', 'tsc'), ['-p', ROOT, '--outDir', built]);
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  symlinkSync(join(ROOT, 'package.json'), join(folder, 'package.json'));
+  const module: unknown = await import(pathToFileURL(join(built, 'harness', 'nvml', 'nvml-process.js')).href);
+  // Cast: the program just compiled has the type of its source.
+  return (module as {readonly NvmlSampling: typeof NvmlSampling}).NvmlSampling;
+}
+
 /** Programs that wake and do nothing else: in C, and in Node through FFI. */
 function bareWakes(compiler: string, folder: string) {
   const program = join(folder, 'bare-wake');
@@ -95,9 +108,14 @@ function bareWakes(compiler: string, folder: string) {
   ];
 }
 
-async function costOf(env: NodeJS.ProcessEnv, periodMs: number, forMs: number): Promise<number | null> {
+async function costOf(
+  Sampling: typeof NvmlSampling,
+  env: NodeJS.ProcessEnv,
+  periodMs: number,
+  forMs: number,
+): Promise<number | null> {
   const costs: number[] = [];
-  const sampling = new NvmlSampling(
+  const sampling = new Sampling(
     {do: 'sample', index: 0, uuid: null, periodMs},
     {
       onMessage(message) {
