@@ -23,5 +23,5 @@ export class SvgReporter implements Reporter {
 }
 
 function withDark(svg: string): string {
-  return svg.replace('>', `><style>@media (prefers-color-scheme:dark){${darkRules()}}</style>`);
+  return svg.replace('>', `><style>@media screen and (prefers-color-scheme:dark){${darkRules()}}</style>`);
 }

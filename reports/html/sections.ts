@@ -9,31 +9,56 @@ import {html, type Markup} from './markup.ts';
 export type AnchorOf = (key: string) => string | null;
 
 const nothing = html``;
+/** Reasons of this many cells are told one by one; of more, by kind. */
+const FEW = 4;
+/** Lines of a list that stand open; the others are opened by who wants them. */
+const OPEN_LINES = 4;
 
 export function answer({decisions = []}: ReportInput, anchorOf: AnchorOf): Markup {
   if (decisions.length === 0) {
-    return html`<p>No need was given, so there is no recommendation: <code>bench report PATH --need FILE</code> or <code>bench decide PATH --p90-ms …</code> answers what to deploy where.</p>`;
+    return html`<p>No need was given, so nothing is recommended. <code>bench report PATH --need matrices/needs/intent-chat.yaml</code> puts the answer here; <code>bench decide PATH --p90-ms 800 --requests-per-hour 200</code> gives it at once.</p>`;
   }
-  return html`${decisions.map((decision) => one(decision, anchorOf))}`;
+  return html`${decisions.map((decision, index) => one(decision, index, anchorOf))}`;
 }
 
-function one(decision: ReportDecision, anchorOf: AnchorOf): Markup {
+function one(decision: ReportDecision, index: number, anchorOf: AnchorOf): Markup {
   const {need, wants, verdict, reason, recommended, runnerUp, sure, notMeasured, excluded} = decision;
-  const list = (title: string, texts: readonly string[]): Markup =>
-    texts.length === 0
+  const targets =
+    recommended === null && runnerUp === null
       ? nothing
-      : html`<dt>${title}</dt><dd>${texts.slice(0, 12).map((text) => html`${text}<br>`)}${texts.length > 12 ? `… and ${texts.length - 12} more` : ''}</dd>`;
-  return html`<section class="answer ${verdict}"><h3>${need}</h3><p class="muted">${wants}</p><p><strong>${reason}</strong></p><dl>${target('recommended', recommended, anchorOf)}${target('runner-up', runnerUp, anchorOf)}<dt>how sure</dt><dd>${sure}</dd>${list('not measured', notMeasured)}${list(
-    'cannot',
-    excluded.map(({name, reason: why}) => `${name}: ${why}`),
-  )}</dl></section>`;
+      : html`<div class="targets">${target(verdict === 'undecided' ? 'first among equals' : 'recommended', recommended, anchorOf)}${target('runner-up', runnerUp, anchorOf)}</div>`;
+  return html`<section class="answer ${verdict}" aria-labelledby="need-${index}"><h3 id="need-${index}">${need}</h3><p class="muted">${wants}</p><p><strong>${reason}</strong></p>${targets}<dl><dt>how sure</dt><dd>${sure}</dd>${list('not measured', notMeasured)}${list('cannot', reasons(excluded))}</dl></section>`;
 }
 
 function target(title: string, value: ReportTarget | null, anchorOf: AnchorOf): Markup {
   if (value === null) return nothing;
   const anchor = value.row === null ? null : anchorOf(rowKey(value.row));
   const name = anchor === null ? html`${value.name}` : html`<a href="${anchor}">${value.name}</a>`;
-  return html`<dt>${title}</dt><dd>${name}${value.cost === null ? ', no price' : `, ${value.cost}`}</dd>`;
+  return html`<div class="target"><span class="muted">${title}</span><br>${name}<br><span>${value.cost ?? 'no price is known'}</span></div>`;
+}
+
+function list(title: string, texts: readonly string[]): Markup {
+  if (texts.length === 0) return nothing;
+  const lines = texts.map((text) => html`<li>${text}</li>`);
+  if (lines.length <= OPEN_LINES + 1) return html`<dt>${title}</dt><dd><ul>${lines}</ul></dd>`;
+  return html`<dt>${title}</dt><dd><ul>${lines.slice(0, OPEN_LINES)}</ul><details><summary>${lines.length - OPEN_LINES} more</summary><ul>${lines.slice(OPEN_LINES)}</ul></details></dd>`;
+}
+
+/** Why candidates were left out: figures differ from cell to cell, what is wrong does not. */
+function reasons(excluded: ReportDecision['excluded']): string[] {
+  if (excluded.length <= FEW) return excluded.map(({name, reason}) => `${name}: ${reason}`);
+  const kinds = new Map<string, {readonly name: string; readonly reason: string; count: number}>();
+  for (const {name, reason} of excluded) {
+    const kind = reason.replace(/\d[\d.]*/g, '…');
+    const known = kinds.get(kind);
+    if (known === undefined) kinds.set(kind, {name, reason, count: 1});
+    else known.count++;
+  }
+  return [...kinds.values()]
+    .sort((a, b) => b.count - a.count || (a.reason < b.reason ? -1 : 1))
+    .map(({name, reason, count}) =>
+      count === 1 ? `${name}: ${reason}` : `${count} cells, such as ${name}: ${reason}`,
+    );
 }
 
 export function findingList(input: ReportInput, anchorOf: AnchorOf): Markup {
@@ -49,16 +74,20 @@ export function findingList(input: ReportInput, anchorOf: AnchorOf): Markup {
 export function caveatTable({rows}: ReportInput): Markup {
   const counted = countCaveats(rows);
   if (counted.length === 0) return html`<p>None.</p>`;
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Caveats"><table><thead><tr><th>caveat</th><th>rows</th><th>what it means</th><th>what to do</th></tr></thead><tbody>${counted.map(
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Caveats"><table><thead><tr><th scope="col">caveat</th><th scope="col" class="n">rows</th><th scope="col">what it means</th><th scope="col">what to do</th></tr></thead><tbody>${counted.map(
     ({code, rows: count, doc, fix}) =>
-      html`<tr><td><code>${code}</code></td><td class="n">${count} of ${rows.length}</td><td class="reason">${doc}</td><td class="reason">${fix}</td></tr>`,
+      html`<tr><th scope="row"><code>${code}</code></th><td class="n">${count} of ${rows.length}</td><td class="long">${doc}</td><td class="long">${fix}</td></tr>`,
   )}</tbody></table></div>`;
 }
 
-export function provenance({runs}: ReportInput): Markup {
-  return html`${runs.map(({manifest, rows}) => {
+export function provenance({runs, requests, requestsTotal = requests.length}: ReportInput): Markup {
+  const sample =
+    requests.length < requestsTotal
+      ? html`<p>Of ${requestsTotal} requests, ${requests.length} were read for the charts; every figure of a cell comes from all of its requests.</p>`
+      : nothing;
+  return html`${sample}${runs.map(({manifest, rows}) => {
     const {host} = manifest;
-    return html`<details><summary><code>${manifest.runId}</code>, ${rows.length} rows</summary><dl>${[
+    return html`<details><summary><code>${manifest.runId}</code>, ${rows.length} ${rows.length === 1 ? 'row' : 'rows'}</summary><dl>${[
       ['command', manifest.command],
       ['started', manifest.startedAt],
       ['finished', manifest.finishedAt ?? 'not finished'],
@@ -70,14 +99,14 @@ export function provenance({runs}: ReportInput): Markup {
       ['devices', host.devices.map(({title, forced}) => `${title}${forced ? ' (forced)' : ''}`).join(', ')],
       [
         'caveats of the host',
-        manifest.caveats.map(({code, value}) => (value === undefined ? code : `${code}=${value}`)).join(' '),
+        manifest.caveats.map(({code, value}) => (value === undefined ? code : `${code}=${value}`)).join(' ') || 'none',
       ],
       [
         'not sampled',
         manifest.samplers
           .filter(({available}) => !available)
           .map(({id, detail}) => `${id}: ${detail}`)
-          .join('; '),
+          .join('; ') || '–',
       ],
     ].map(([name, value]) => html`<dt>${name ?? ''}</dt><dd>${value ?? ''}</dd>`)}</dl></details>`;
   })}`;
