@@ -37,8 +37,11 @@ import {writeSyntheticGguf} from './write-gguf.ts';
 import {writeSyntheticGptq} from './write-gptq.ts';
 import {writeSyntheticSafetensors} from './write-safetensors.ts';
 
-/** Part of every key: raise it when the makers of weights write other bytes for the same seed. */
-const GENERATOR = 'bench-weights-1';
+/**
+ * Part of every key: raise it when the makers of weights write other bytes for the same seed, so that no model of an
+ * older maker is taken from a cache. generator.test.ts holds the bytes of each version and fails until it is raised.
+ */
+export const GENERATOR = 'bench-weights-1';
 
 /** What makes model files; passed in so that the store can be tested without an engine. */
 export interface WeightsMakers {
