@@ -1,7 +1,8 @@
-import {readFileSync, writeFileSync} from 'node:fs';
+import {readFileSync, truncateSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import type {HostFacts} from '../../../harness/contract/device.ts';
+import {runWorker} from '../../../harness/exec/worker-process.ts';
 import {llamaCppRunner} from '../../../runners/llama-cpp/runner.ts';
 import {nodeLlamaCppRunner} from '../../../runners/node-llama-cpp/runner.ts';
 import {simulatedRunner} from '../../../runners/simulated/runner.ts';
@@ -47,7 +48,18 @@ const CASES = [
     'UNSUPPORTED',
     /lxama/,
   ],
+  ['without attention heads', () => spoiled('heads.gguf', withoutHeads), 'MODEL_CORRUPT', /wrong shape/],
 ] as const;
+
+/** llama.attention.head_count set to 0 in place: key, type 4, value. */
+function withoutHeads(bytes: Buffer): Buffer {
+  const copy = Buffer.from(bytes);
+  const key = 'llama.attention.head_count';
+  const at = copy.indexOf(key) + key.length;
+  expect(copy.readUInt32LE(at)).toBe(4);
+  copy.writeUInt32LE(0, at + 4);
+  return copy;
+}
 
 /** The value of general.architecture changed in place: key, type 8, length, text. */
 function renamed(bytes: Buffer, from: string): Buffer {
@@ -109,6 +121,32 @@ it('an engine that aborts leaves SIGABRT and its last words on standard error', 
   expect(stderr).toContain('GGML_ASSERT');
   expect(events.map(({type}) => type)).toEqual(['ready']);
 });
+
+it('a model file that is cut short while it is mapped is a crash that says so', async () => {
+  const weightsPath = spoiled('shrinking.gguf', (bytes) => bytes);
+  const {error} = await round(weightsPath, () => truncateSync(weightsPath, 4096));
+  expect(error).toMatchObject({code: 'WORKER_CRASHED'});
+  expect(error).toHaveProperty('message', expect.stringContaining('SIGBUS (a mapped file became shorter'));
+});
+
+/** Runs llama-cpp as a round of a sweep does. */
+async function round(weightsPath: string, onLoaded: () => void = () => undefined): Promise<{readonly error: unknown}> {
+  const order = workOrder({weightsPath, stop: {minRequests: 2000, maxRequests: 2000}});
+  const error: unknown = await runWorker(llamaCppRunner.launch(order.cell, host), order, {
+    signal: new AbortController().signal,
+    logPath: join(model.folder, 'round.log'),
+    logTitle: 'test',
+    killGraceMs: 200,
+    prepare: async () => undefined,
+    emit: ({type}) => {
+      if (type === 'loaded') onLoaded();
+    },
+  }).then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  return {error};
+}
 
 describe('the simulated runner', () => {
   const simulate = (settings: Record<string, number>, changes: OrderChanges = {}) => {
