@@ -4,8 +4,9 @@ import {CellSchema} from '../../harness/contract/cell.ts';
 import {planTime, type TimedCell} from './time-plan.ts';
 
 /**
- * A program for run.sh: the plan of `bench matrix --plan --json` on standard input, the seconds that are left and those
- * that importing PyTorch takes as arguments. Prints lines of shell variables.
+ * A program for run.sh: the plan of `bench matrix --plan --json` on standard input; as arguments the seconds that are
+ * left, those that importing PyTorch takes, and `all` or `made` (only cells whose weights are there). Prints lines of
+ * shell variables.
  */
 const PlanSchema = z.object({
   cells: z.array(
@@ -17,12 +18,16 @@ const PlanSchema = z.object({
     }),
   ),
 });
+type PlannedCell = z.infer<typeof PlanSchema>['cells'][number];
 
-const [secondsLeft = Number.NaN, importSeconds = Number.NaN] = process.argv.slice(2).map(Number);
+const [left = '', imports = '', which = 'all'] = process.argv.slice(2);
 const {cells} = PlanSchema.parse(JSON.parse(await text(process.stdin)));
-const here = cells.filter(({verdict}) => verdict === 'run');
+const weightsOf = ({cell}: PlannedCell) => `${cell.source} ${cell.weightsSeed} ${cell.format}`;
+// Of the cells that share weights, the plan counts the disk for the first one.
+const unmade = new Set(cells.filter(({estimate}) => estimate.diskBytes !== 0).map(weightsOf));
+const here = cells.filter((one) => one.verdict === 'run' && (which === 'all' || !unmade.has(weightsOf(one))));
 const timed = here.map(({cell, estimate}): TimedCell => ({cell, weightsBytes: estimate.weightsBytes}));
-const plan = planTime(timed, {secondsLeft, importSeconds});
+const plan = planTime(timed, {secondsLeft: Number(left), importSeconds: Number(imports)});
 const kernels = new Set(here.map(({cell}) => cell.kernel).filter((kernel) => plan?.leftOut.includes(kernel) !== true));
 for (const {cell, verdict, reason} of cells) {
   if (verdict !== 'run')
@@ -32,6 +37,7 @@ for (const {cell, verdict, reason} of cells) {
 process.stdout.write(
   [
     `cells=${here.length}`,
+    `source=${here[0]?.cell.source ?? ''}`,
     `formats=${[...new Set(here.map(({cell}) => cell.format))].join(',')}`,
     `rounds=${plan?.rounds ?? 0}`,
     `budget=${plan?.budgetSeconds ?? 0}`,

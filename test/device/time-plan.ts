@@ -1,6 +1,12 @@
 import type {Cell} from '../../harness/contract/cell.ts';
 
-/** Seconds that a kernel is compiled for on its first use, where nothing is cached: GPTQModel 7's own figures. */
+/**
+ * Seconds that a kernel is compiled for on its first use, where nothing is cached. For marlin and exllama-v2 GPTQModel 7
+ * tells its own (117 s and 35 s in FP16), here with a margin; the others are guesses of ours, and
+ * nothing of it was measured. They are used to divide the time of run.sh and for nothing else: one that is too high costs
+ * rounds, or leaves that kernel out; one that is too low lets the last cells run out of time. No figure of a row is made
+ * from them.
+ */
 const COMPILE_SECONDS: Readonly<Record<string, number>> = {
   machete: 150,
   marlin: 130,
@@ -9,10 +15,10 @@ const COMPILE_SECONDS: Readonly<Record<string, number>> = {
   triton: 15,
   'dequant-triton': 10,
 };
-/** Importing GPTQModel, on top of PyTorch. */
+/** Importing GPTQModel, on top of PyTorch: a guess, for the same use. */
 const GPTQMODEL_SECONDS = 20;
 const GPTQMODEL = new Set(['torch', 'triton', 'exllama-v2', 'marlin', 'machete']);
-/** Read from the page cache, where the weights lie that were just made, and copied to the GPU. */
+/** Read from the page cache, where the weights lie that were just made, and copied to the GPU: assumed, low. */
 const LOAD_BYTES_PER_S = 500e6;
 const NATIVE_START_SECONDS = 4;
 /** From the end of a request that began within the budget to the start of the next cell. */

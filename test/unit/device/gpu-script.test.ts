@@ -182,11 +182,43 @@ describe.skipIf(process.platform !== 'linux')('test/device/run.sh', () => {
     expect(status).toBe(0);
   });
 
+  test('goes through to results that are whole, with a driver that replays a T4 and a worker that makes up times', async () => {
+    const worker = [
+      '../../fixtures/python/gpu_worker.py',
+      '../../../runners/transformers',
+      '../../../runners/worker-kit/python',
+    ]
+      .map((name) => fileURLToPath(new URL(name, import.meta.url)))
+      .join(' ');
+    const acting = join(scratch, 'acting-python');
+    const said = JSON.stringify({...answer, executable: acting}).replaceAll(':', ': ');
+    writeFileSync(acting, `#!/bin/sh\ncase "$1" in *probe.py) echo '${said}';; *) exec python3 ${worker};; esac\n`, {
+      mode: 0o755,
+    });
+    const matrix = join(scratch, 'tiny.yaml');
+    writeFileSync(matrix, readFileSync(path('gpu.yaml'), 'utf8').replaceAll('llama-3.2-1b', 'bench-tiny'));
+    const env = {
+      ...fakeSmiEnv({FAKE_SMI_LOAD_AFTER_MS: '0'}),
+      BENCH_PYTHON: acting,
+      BENCH_NODE: process.execPath,
+      BENCH_MATRIX: matrix,
+      BENCH_SECONDS: '400',
+      BENCH_OUT: join(scratch, 'whole'),
+    };
+    const {status, stdout, stderr} = await run([], env);
+    expect(stdout, stderr).toContain('The results are whole.');
+    expect(stdout).toMatch(/ {2}ok {3}transformers fp16 torch-linear: \d+ requests, /);
+    expect(stdout).toMatch(/ {2}ok {3}transformers gptq-4bit dequant-eager: \d+ requests, /);
+    expect(stdout).toContain('  ok   transformers gptq-4bit marlin: unsupported: ');
+    expect(stdout).toMatch(/Commit them: git add .*gpu-check--/);
+    expect(status, stderr).toBe(0);
+  }, 240_000);
+
   test('says in one line each what is missing, and ends with 2', async () => {
     const {status, stdout, stderr} = await run([], {PATH: '/usr/bin:/bin', HOME: scratch, BENCH_NODE: '/nowhere/node'});
-    expect(stdout).toContain('LACKS Node /nowhere/node: set BENCH_NODE to a Node 20.19 or newer');
+    expect(stdout).toContain('LACKS Node /nowhere/node does not run (');
     expect(stdout).toContain('LACKS nvidia-smi');
-    expect(stdout).toContain('note  no Python at');
+    expect(stdout).toContain('FP16 and GPTQ are left out: no Python with PyTorch for CUDA');
     expect(stderr).toContain('Nothing was run');
     expect(status).toBe(2);
   });
