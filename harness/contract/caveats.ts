@@ -29,6 +29,10 @@ export const CAVEATS = {
     fix: 'Lock the clocks (nvidia-smi -lgc), fix the governor.',
   },
   hot: {doc: 'Temperature at or above the slowdown threshold (°C).', fix: 'Cool the host.'},
+  'power-implausible': {
+    doc: 'Power was read above 1.1 × the limit of the card (highest W / limit W): energy is not to be believed.',
+    fix: 'Compare with a meter, or with the energy counter.',
+  },
   'power-capped': {doc: 'The power limit is below the default (W).', fix: 'nvidia-smi -pl <default>.'},
   'ecc-off': {
     doc: 'ECC is switched off: memory is larger and faster than on a stock card.',

@@ -18,6 +18,8 @@ const SLOW_UNITS = {gpu_memory_clock_hz: 'Hz', gpu_temperature_c: '°C'} as cons
 
 /** An SM clock below this share of its reference while busy is throttled, whatever the driver says (nvbench's default). */
 const THROTTLED_CLOCK = 0.75;
+/** Power above this multiple of what the card may draw is an error of the sensor, or of the driver. */
+const IMPLAUSIBLE_POWER = 1.1;
 
 /** One reading of a card; null is what it did not tell. */
 export interface GpuReading {
@@ -45,6 +47,8 @@ export interface GpuLogOptions {
   readonly smClockHz: number | null;
   /** °C at which the card slows down by itself; null when unknown. */
   readonly slowdownC: number | null;
+  /** What the card may draw; null when unknown. */
+  readonly powerLimitW: number | null;
 }
 
 /**
@@ -109,6 +113,11 @@ export class GpuLog {
   caveats(): Caveat[] {
     const caveats: Caveat[] = [...gapCaveats(this.#log.gapRatio)];
     const hottest = Math.max(...this.#slow.known('gpu_temperature_c'));
+    const {powerLimitW} = this.#options;
+    const strongest = this.#log.known('gpu_power_w').reduce((most, watts) => Math.max(most, watts), 0);
+    if (powerLimitW !== null && strongest > IMPLAUSIBLE_POWER * powerLimitW) {
+      caveats.push({code: 'power-implausible', value: `${Math.round(strongest)}/${Math.round(powerLimitW)}`});
+    }
     if (this.#heat) caveats.push(Number.isFinite(hottest) ? {code: 'hot', value: String(hottest)} : {code: 'hot'});
     return caveats;
   }

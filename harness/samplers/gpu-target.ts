@@ -9,6 +9,8 @@ export interface GpuTarget {
   /** Reference of the SM clock: the data sheet's, else the highest that the card can be set to. */
   readonly smClockHz: number | null;
   readonly slowdownC: number | null;
+  /** What the card may draw: the data sheet's power, or the limit that somebody has raised; null when neither is known. */
+  readonly powerLimitW: number | null;
   readonly caveats: readonly Caveat[];
 }
 
@@ -22,6 +24,12 @@ export function gpuTarget(host: GpuHost, index: number): GpuTarget {
     uuid: gpu?.uuid ?? null,
     smClockHz: entry?.sm_clock_hz ?? gpu?.maxSmClockHz ?? null,
     slowdownC: gpu?.slowdownC ?? null,
+    powerLimitW: highest(entry?.tdp_w ?? null, gpu?.powerLimitW ?? null),
     caveats: gpu === undefined ? [] : gpuCaveats(gpu),
   };
+}
+
+function highest(...known: readonly (number | null)[]): number | null {
+  const most = Math.max(...known.filter((value) => value !== null));
+  return Number.isFinite(most) ? most : null;
 }

@@ -2,7 +2,9 @@ import {describe, expect, test} from 'vitest';
 import {gpuCaveats} from '../../../harness/samplers/gpu-caveats.ts';
 import {GpuLog, type GpuReading, type GpuSlowReading} from '../../../harness/samplers/gpu-log.ts';
 import {GpuProcesses} from '../../../harness/samplers/gpu-processes.ts';
+import {gpuTarget} from '../../../harness/samplers/gpu-target.ts';
 import {T4} from '../../support/fake-gpu.ts';
+import {planHost} from '../../support/plan-hosts.ts';
 
 const BUSY: GpuReading & GpuSlowReading = {
   memoryUsedBytes: 5e9,
@@ -15,8 +17,15 @@ const BUSY: GpuReading & GpuSlowReading = {
   throttleMask: 0n,
 };
 
+function withTdp(watts: number) {
+  return planHost({gpu: 't4'}).devices.map((device) => ({
+    ...device,
+    entry: device.entry === null ? null : {...device.entry, tdp_w: watts},
+  }));
+}
+
 function logOf(readings: readonly Partial<GpuReading & GpuSlowReading>[], {smClockHz = 1.59e9 as number | null} = {}) {
-  const log = new GpuLog({source: 'nvml', periodMs: 100, smClockHz, slowdownC: 93});
+  const log = new GpuLog({source: 'nvml', periodMs: 100, smClockHz, slowdownC: 93, powerLimitW: 70});
   for (const [index, reading] of readings.entries()) {
     log.push(index * 100, {...BUSY, ...reading});
     log.pushSlow(index * 100, {...BUSY, ...reading});
@@ -56,8 +65,37 @@ describe('what a card tells in a period', () => {
     expect(logOf([{temperatureC: 85, throttleMask: 0x4n}]).log.caveats()).toEqual([]);
   });
 
+  test('power that the card cannot draw is a caveat, one that it may draw for a moment is none', () => {
+    expect(logOf([{powerW: 70}, {powerW: 77}, {powerW: null}]).log.caveats()).toEqual([]);
+    expect(logOf([{powerW: 70}, {powerW: 77.1}, {powerW: 68}]).log.caveats()).toEqual([
+      {code: 'power-implausible', value: '77/70'},
+    ]);
+    const unknown = new GpuLog({source: 'nvml', periodMs: 100, smClockHz: null, slowdownC: null, powerLimitW: null});
+    unknown.push(0, {...BUSY, powerW: 4_294_967});
+    expect(unknown.caveats()).toEqual([]);
+  });
+
+  test('what a card may draw is its data sheet, or a limit that somebody has raised', () => {
+    const limit = (powerLimitW: number | null, tdp: number | null) =>
+      gpuTarget({gpus: [{...T4, powerLimitW}], devices: tdp === null ? [] : withTdp(tdp)}, 0).powerLimitW;
+    expect([limit(null, 70), limit(50, 70), limit(75, 70), limit(75, null), limit(null, null)]).toEqual([
+      70,
+      70,
+      75,
+      75,
+      null,
+    ]);
+  });
+
   test('what is read more seldom has times, a period and gaps of its own', () => {
-    const log = new GpuLog({source: 'nvml', periodMs: 50, slowPeriodMs: 500, smClockHz: null, slowdownC: 93});
+    const log = new GpuLog({
+      source: 'nvml',
+      periodMs: 50,
+      slowPeriodMs: 500,
+      smClockHz: null,
+      slowdownC: 93,
+      powerLimitW: null,
+    });
     for (let tMs = 0; tMs <= 2500; tMs += 50) log.push(tMs, BUSY);
     for (const tMs of [0, 500, 2500]) log.pushSlow(tMs, BUSY);
     const find = (name: string) => log.series().find(({channel}) => channel === name);
