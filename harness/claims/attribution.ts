@@ -51,13 +51,14 @@ const BASELINE = {runner: 'transformers', format: 'fp16'} as const;
  *          bytes. It is the quotient of the two shares of memory bandwidth.
  *
  * The four telescope: within one run their product is the total exactly, and nearly where cells come from several runs.
- * Intervals are on the log scale, paired by rounds where both cells ran in one run. Prefill and decode are never mixed.
+ * Intervals are on the log scale, paired by rounds where both cells ran in one run. Prefill and decode are never mixed;
+ * a prompt of one token has no prefill.
  */
 export function attribute(cells: readonly MeasuredCell[]): Attribution[] {
   return cells
     .filter(({row}) => row.status === 'ok' && isQuantized(row.format))
     .flatMap((cell) => [attributePhase(cell, cells, 'prefill'), attributePhase(cell, cells, 'decode')])
-    .filter((attribution) => attribution.row[COLUMN[attribution.phase]] !== null);
+    .filter(({row, phase}) => row[COLUMN[phase]] !== null && !(phase === 'prefill' && row.prompt_tokens === 1));
 }
 
 function attributePhase(cell: MeasuredCell, cells: readonly MeasuredCell[], phase: Phase): Attribution {

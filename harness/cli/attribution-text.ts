@@ -1,3 +1,4 @@
+import {compareRows} from '../../reports/cell.ts';
 import type {Attribution, Factor} from '../claims/attribution.ts';
 import {renderTable, type TableColumn} from './table.ts';
 
@@ -22,7 +23,8 @@ const COLUMNS: readonly TableColumn[] = [
 /** Why quantized cells are as fast as they are, as a table; below it the commands that would fill its holes. */
 export function attributionTable(attributions: readonly Attribution[]): string {
   if (attributions.length === 0) return 'No quantized cell was measured.';
-  const lines = attributions.map((one) => [
+  const inOrder = attributions.toSorted((a, b) => compareRows(a.row, b.row));
+  const lines = inOrder.map((one) => [
     one.row.model ?? '',
     one.row.format ?? '',
     one.row.runner ?? '',

@@ -1,4 +1,4 @@
-import {ratioOfRounds} from '../../harness/claims/ratio.ts';
+import {ratioOfRounds, ratioOfRuns} from '../../harness/claims/ratio.ts';
 import {hierarchicalBootstrap, type Interval} from '../../harness/derive/bootstrap.ts';
 import {medianInterval} from '../../harness/derive/median-interval.ts';
 import {quantileRanks} from '../../harness/derive/order-statistics.ts';
@@ -58,7 +58,7 @@ const SHAPES = [
   [1, 64],
 ] as const;
 
-type Estimate = 'median' | 'p90' | 'ratio of two runs' | 'ratio within a run';
+type Estimate = 'median' | 'p90' | 'ratio of two runs' | 'ratio within a run' | 'ratio of three runs and one';
 type Yardstick = 'median, hierarchical bootstrap' | 'p90, whole ranks';
 
 export interface Coverage {
@@ -81,7 +81,7 @@ export interface Coverage {
  * of any round, not only of those that were drawn. p50 and rates are medians of positive values and share one method: a rate
  * is a constant ÷ a time, and the interval of logarithms is the same.
  *
- * @param sets Data sets per case. The bootstrap that was not chosen gets a fiftieth: it is slow.
+ * @param sets Data sets per case. Repeated runs get a tenth, and the bootstrap that was not chosen a fiftieth: they are slow.
  */
 export function* coverageReport({sets = 10_000, seed = 1} = {}): Generator<Coverage> {
   for (const [rounds, requests] of SHAPES) {
@@ -119,6 +119,7 @@ function simulate(
   const bootstrap = tallyOf(middle);
   const apart = tallyOf(1);
   const within = tallyOf(1);
+  const repeated = tallyOf(1);
   for (let set = 0; set < sets; set++) {
     const data = draw(variation, random, rounds, requests);
     median.add(medianInterval(data));
@@ -128,6 +129,11 @@ function simulate(
     if (rounds < 2) continue;
     const other = draw(variation, random, rounds, requests);
     apart.add(boundsOf(ratioOfRounds(byRound(data), byRound(other), false)));
+    if (set % 10 === 0) {
+      // Every run has a day of its own: all of its rounds are faster or slower.
+      const run = () => byRound(onDay(draw(variation, random, rounds, requests), Math.exp(DAYS * normal(random))));
+      repeated.add(boundsOf(ratioOfRuns([run()], [run(), run(), run()])));
+    }
     // The same drift for both, on top of what each varies by itself.
     const drift = data.map(() => Math.exp(0.1 * normal(random)));
     const drifting = (times: number[][]): number[][] =>
@@ -144,8 +150,16 @@ function simulate(
       : ([
           ['ratio of two runs', apart],
           ['ratio within a run', within],
+          ['ratio of three runs and one', repeated],
         ] as const)),
   ];
+}
+
+/** By how much the host differs from run to run, on the log scale: as much as was seen on a shared one. */
+const DAYS = 0.1;
+
+function onDay(rounds: readonly (readonly number[])[], day: number): number[][] {
+  return rounds.map((values) => values.map((value) => value * day));
 }
 
 function byRound(data: readonly (readonly number[])[]): Map<number, readonly number[]> {

@@ -1,4 +1,5 @@
 import {type Command, InvalidArgumentError, Option} from 'commander';
+import {compareRows} from '../../../reports/cell.ts';
 import {attribute} from '../../claims/attribution.ts';
 import {type Comparison, type ComparisonReport, compareCells, compareWithin} from '../../claims/compare.ts';
 import type {MeasuredCell} from '../../claims/measured-cell.ts';
@@ -93,7 +94,9 @@ export function registerCompareCommand(program: Command, context: CommandContext
       const report = await reportOf(before, now, options);
       if (options.json === true) context.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
       else {
-        context.stdout.write(`${renderTable(COLUMNS, report.comparisons.map(lineOf))}\n`);
+        context.stdout.write(
+          `${renderTable(COLUMNS, report.comparisons.toSorted((a, b) => compareRows(a.now, b.now)).map(lineOf))}\n`,
+        );
         for (const text of notes(report.comparisons)) context.stdout.write(`${plain(text)}\n`);
         if (report.comparisons.every(withoutInterval)) context.stderr.write(`no verdict: ${SINGLE}\n`);
         for (const {cellId, reason} of report.notCompared) {

@@ -53,6 +53,12 @@ describe('attribute', () => {
     if (prefill !== undefined) expect(product(prefill)).toBeCloseTo(prefill.total?.ratio ?? 0, 12);
   });
 
+  it('takes a prompt of one token for no prefill', () => {
+    const one = {prompt_tokens: 1};
+    const cells = [cell('gguf-q4_k_m', 'llama-cpp', 10_000, one), cell('fp16', 'transformers', 50_000, one)];
+    expect(attribute(cells).map(({phase}) => phase)).toEqual(['decode']);
+  });
+
   it('says what the choice of the kernel costs a GPTQ cell', () => {
     const fast = cell('gptq-4bit', 'transformers', 30_000, {kernel: 'marlin', bytes_per_token: 1.2e9});
     const slow = cell('gptq-4bit', 'transformers', 90_000, {kernel: 'torch', bytes_per_token: 1.2e9});
