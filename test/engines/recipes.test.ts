@@ -1,4 +1,4 @@
-import {execFile} from 'node:child_process';
+import {execFile, execFileSync} from 'node:child_process';
 import {chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -6,6 +6,7 @@ import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import {parse} from 'yaml';
 import {z} from 'zod';
 import {HARNESS_VERSION, PACKAGE_ROOT} from '../../harness/cli/package-root.ts';
+import {AttemptHeadSchema} from '../../harness/contract/attempt.ts';
 import {type Plan, PlanSchema} from '../../harness/contract/plan.ts';
 import {loadEngines} from '../../harness/engines/load-engines.ts';
 import {skyPilotJobs} from '../../harness/engines/skypilot.ts';
@@ -273,6 +274,73 @@ describe.skipIf(parallel === null)('GNU parallel, with this one host', () => {
       .slice(1);
     expect(log.map((line) => line.split('\t')[6])).toEqual(['78', '78']);
     expect((await recipe('t4')).stderr).toContain('plan.json has no cells to run on t4');
+  }, 240_000);
+});
+
+const sshd = parallel === null ? null : find('sshd');
+
+describe.skipIf(sshd === null)('GNU parallel, with two hosts behind ssh', () => {
+  /** Both are this machine, each with a cache and a folder of attempts of its own; ssh starts its server itself. */
+  const HOSTS = ['box-1', 'box-2'];
+  beforeAll(() => {
+    for (const key of ['host-key', 'key']) {
+      execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', place(key)]);
+    }
+    for (const host of HOSTS) {
+      const lines = [
+        `HostKey ${place('host-key')}`,
+        `AuthorizedKeysFile ${place('key.pub')}`,
+        'PidFile none',
+        'UsePAM no',
+        'StrictModes no',
+        'PermitRootLogin yes',
+        'PasswordAuthentication no',
+        `SetEnv BENCH_CACHE=${place('cache', host)} HOST_RUNS=${place('runs', host)}`,
+      ];
+      writeFileSync(place(`${host}.conf`), `${lines.join('\n')}\n`);
+    }
+    const client = [
+      ...HOSTS.map((host) => `Host ${host}\n  ProxyCommand ${sshd} -i -f ${place(`${host}.conf`)}\n`),
+      'Host *',
+      `  IdentityFile ${place('key')}`,
+      '  IdentitiesOnly yes',
+      '  BatchMode yes',
+      '  StrictHostKeyChecking no',
+      '  UserKnownHostsFile /dev/null',
+      '  LogLevel ERROR',
+    ];
+    writeFileSync(place('ssh.conf'), `${client.join('\n')}\n`);
+    writeFileSync(
+      place('bin', 'ssh'),
+      `#!/bin/sh\nexec ${execFileSync('sh', ['-c', 'command -v ssh'], {encoding: 'utf8'}).trim()} -F ${place('ssh.conf')} "$@"\n`,
+    );
+    chmodSync(place('bin', 'ssh'), 0o755);
+  });
+
+  test('each host runs its share, and the attempts of both are fetched and merged', async () => {
+    const device = plan.cells[0]?.cell.device ?? '';
+    // Of a plan of its own: what is finished in another folder is not fetched again.
+    writeFileSync(place('spread.yaml'), MATRIX.replace('matrix: recipe', 'matrix: spread'));
+    const {stdout: text} = await shell('bench matrix spread.yaml --plan --json');
+    writeFileSync(place('spread.json'), text);
+    const {planId} = PlanSchema.parse(JSON.parse(text));
+    const {status, stderr} = await shell(
+      `${join(RECIPES, 'parallel.sh')} spread.json ${device} ${HOSTS.join(',')} results`,
+      // Words of the hosts' own: the last one means another folder on each.
+      {BENCH: place('bin', 'bench'), BENCH_DIR: root, BENCH_RUNS: '$HOST_RUNS'},
+    );
+    expect([status, stderr]).toEqual([1, expect.stringContaining('missing: 2 cells have no whole attempt')]);
+    const heads = HOSTS.flatMap((host) =>
+      readdirSync(place('runs', host, planId, 'attempts'), {recursive: true})
+        .map(String)
+        .filter((name) => name.endsWith('.jsonl'))
+        .map((name) => {
+          const [head = ''] = readFileSync(place(`bench-${planId}`, 'attempts', name), 'utf8').split('\n');
+          const {engine, engineNode} = AttemptHeadSchema.parse(JSON.parse(head));
+          return {host, engine, engineNode};
+        }),
+    );
+    expect(heads).toEqual(HOSTS.map((host) => ({host, engine: 'parallel', engineNode: host})));
   }, 240_000);
 });
 

@@ -21,6 +21,11 @@ const TOOLS = {
     get: 'install the packages slurmctld slurmd slurm-client',
   },
   parallel: {find: () => onPath('parallel'), get: 'install the package parallel (GNU parallel)'},
+  /** Started by the client over a pipe: no port, no daemon. */
+  sshd: {
+    find: () => (onPath('ssh') === null ? null : (onPath('sshd') ?? existing('/usr/sbin/sshd'))),
+    get: 'install the package openssh-server',
+  },
   /** A Python with SkyPilot, whose own reader of task files checks ours. */
   skypilot: {
     find: () => existing(join(cacheFolder(), 'skypilot', 'bin', 'python')),
