@@ -5,7 +5,8 @@ import {cacheDir} from '../../weights/cache-dir.ts';
 import type {CommandContext} from '../context.ts';
 import {PACKAGE_ROOT} from '../package-root.ts';
 import {findProgram} from '../setup/build-tools.ts';
-import {makePythonEnvironment, verify} from '../setup/python-env.ts';
+import {makePythonEnvironment} from '../setup/python-env.ts';
+import {verify} from '../setup/python-packages.ts';
 
 interface Options {
   readonly cpu?: true;
@@ -33,7 +34,7 @@ export function registerSetupPythonCommand(program: Command, context: CommandCon
       const say = (text: string) => stderr.write(`${text}\n`);
       const own = env['BENCH_PYTHON'] ?? '';
       if (own !== '') {
-        const {torch, transformers} = await verify(own, runnerDir);
+        const {torch, transformers} = await verify({executable: own, runnerDir, signal});
         say(`BENCH_PYTHON is set and works (torch ${torch}, transformers ${transformers}): no environment is needed`);
         stdout.write(`${own}\n`);
         return;

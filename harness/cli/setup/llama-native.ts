@@ -1,12 +1,14 @@
 import {createHash} from 'node:crypto';
-import {cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile} from 'node:fs/promises';
+import {cp, mkdir, readdir, readFile, rename, rm, symlink, writeFile} from 'node:fs/promises';
 import {availableParallelism, tmpdir} from 'node:os';
 import path from 'node:path';
 import {execa} from 'execa';
 import {z} from 'zod';
 import {BenchError} from '../../contract/errors.ts';
+import {acquireLock} from '../../weights/cache-lock.ts';
 import {BuildLog} from './build-step.ts';
 import {type BuildTools, findBuildTools} from './build-tools.ts';
+import {makeWorkFolder} from './work-folder.ts';
 
 /** build.json in the folder of a build: by it, a build made for another CPU is recognised and left alone. */
 export const NativeBuildSchema = z.object({
@@ -58,10 +60,34 @@ export async function buildNative(options: NativeBuildOptions): Promise<NativeBu
   const folder = path.join(targetDir, `native-${build.version}-${buildHash(build)}`);
   if (await isComplete(folder, withLlamaBench)) return {folder, reused: true};
 
-  await mkdir(targetDir, {recursive: true});
+  const release = await acquireLock({
+    dir: path.join(targetDir, '.locks'),
+    name: 'native',
+    what: 'setup llama-cpp',
+    signal,
+    onWait: onStep,
+  });
+  try {
+    // Whoever held the lock before may have made it.
+    if (await isComplete(folder, withLlamaBench)) return {folder, reused: true};
+    await compile(options, {tools, build, folder});
+    return {folder, reused: false};
+  } finally {
+    await release();
+  }
+}
+
+interface BuildPlace {
+  readonly tools: BuildTools;
+  readonly build: NativeBuild;
+  readonly folder: string;
+}
+
+async function compile(options: NativeBuildOptions, {tools, build, folder}: BuildPlace): Promise<void> {
+  const {targetDir, withLlamaBench, signal, onStep} = options;
   const log = new BuildLog(path.join(targetDir, `${path.basename(folder)}.log`), signal);
   await writeFile(log.path, '');
-  const work = await mkdtemp(path.join(targetDir, '.building-'));
+  const work = await makeWorkFolder(targetDir, '.building-');
   try {
     onStep('unpacking the source of llama.cpp');
     const source = await unpackSource({packageDir: options.packageDir, work, tools, log});
@@ -74,7 +100,6 @@ export async function buildNative(options: NativeBuildOptions): Promise<NativeBu
     await log.run('the build', tools.cmake, ['--build', tree, '--target', target, '-j', jobs], work);
     onStep('installing');
     await install(path.join(tree, 'bin'), folder, work, build);
-    return {folder, reused: false};
   } finally {
     await rm(work, {recursive: true, force: true});
   }
@@ -204,7 +229,7 @@ export async function buildShippedTool(options: ShippedToolOptions): Promise<str
   const tools = await findBuildTools(options.searchPath);
   await mkdir(folder, {recursive: true});
   const log = new BuildLog(path.join(folder, 'build.log'), signal);
-  const work = await mkdtemp(path.join(tmpdir(), 'bench-llama-'));
+  const work = await makeWorkFolder(tmpdir(), 'bench-llama-');
   try {
     const source = await unpackSource({packageDir: options.packageDir, work, tools, log});
     const libraries = (await readdir(prebuiltDir)).filter((name) => name.endsWith('.so'));

@@ -1,17 +1,25 @@
 import {createHash} from 'node:crypto';
 import {existsSync} from 'node:fs';
-import {mkdir, readFile, rm, statfs, writeFile} from 'node:fs/promises';
+import {mkdir, readFile, rename, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {execa} from 'execa';
 import {z} from 'zod';
 import {BenchError} from '../../contract/errors.ts';
-import {formatBytes} from '../../contract/units.ts';
 import {environmentPython} from '../../device/python.ts';
 import {acquireLock} from '../../weights/cache-lock.ts';
 import {BuildLog} from './build-step.ts';
-import {basePython, findInstaller, type Installer, indexOptions} from './python-tools.ts';
-
-export type TorchBuild = 'cpu' | 'cuda';
+import {
+  extraProblem,
+  installExtra,
+  installPackages,
+  OWN_ENVIRONMENT,
+  type PythonPlace,
+  type TorchBuild,
+  takeOutDamaged,
+  tryVerify,
+  type Verified,
+  versionOf,
+} from './python-packages.ts';
+import {basePython, findInstaller} from './python-tools.ts';
 
 export interface PythonSetup {
   readonly cacheDir: string;
@@ -21,7 +29,7 @@ export interface PythonSetup {
   readonly gptqmodel: boolean;
   /** The Python to make the environment from; null = the first on PATH that fits. */
   readonly python: string | null;
-  /** runners/transformers: requirements and the programs that verify. */
+  /** runners/transformers: requirements and the programs that verify and mend. */
   readonly runnerDir: string;
   readonly signal: AbortSignal;
   onStep(text: string): void;
@@ -38,15 +46,8 @@ export interface PythonEnvironment {
   readonly gptqmodelProblem: string | null;
 }
 
-const MIB = 1024 ** 2;
-const GIB = 1024 ** 3;
-/** Rough sizes of torch 2.14 for Linux on x86-64, packages of the other requirements included. */
-const SIZES = {
-  cpuBuild: {download: 260 * MIB, disk: 1.5 * GIB},
-  linked: {download: 2.4 * GIB, disk: 5 * GIB},
-  cuda: {download: 2.9 * GIB, disk: 7 * GIB},
-} as const;
-
+/** The first thing written, when the environment has its installer: without it even that is half made. */
+const CREATED = 'bench-created';
 /** The last thing written: an environment without it is half made. */
 const MARKER = 'bench-environment.json';
 const MarkerSchema = z.object({
@@ -57,11 +58,9 @@ const MarkerSchema = z.object({
 });
 type Marker = z.infer<typeof MarkerSchema>;
 
-const VerifiedSchema = z.object({torch: z.string(), transformers: z.string(), devices: z.array(z.string())});
-type Verified = z.infer<typeof VerifiedSchema>;
-
 /**
- * Makes the environment in `<cache>/python`, mends a half-made one, or finds that it is whole.
+ * Makes the environment in `<cache>/python`, mends a half-made or damaged one, or finds that it is whole. One process at
+ * a time; what a killed one leaves is taken up.
  *
  * @throws {BenchError} SETUP_FAILED with the log, DISK_FULL, INTERRUPTED.
  */
@@ -88,12 +87,13 @@ async function make(setup: PythonSetup): Promise<PythonEnvironment> {
   const executable = environmentPython(folder);
   const wanted: Marker = {build, gptqmodel, requirements: await requirementsHash(runnerDir)};
   const present = await readMarker(folder);
-  if (present !== null && covers(present, wanted)) {
+  let keep = await isKept(setup, folder, present);
+  if (keep && present !== null && covers(present, wanted)) {
     onStep('an environment is there: verifying it by a forward pass');
-    const verified = await verify(executable, runnerDir).catch(() => null);
+    const verified = await verifyWhole(setup, executable);
     if (verified !== null) return {executable, reused: true, ...verified, gptqmodelProblem: null};
     onStep('it does not work any more: mending it');
-  } else if (existsSync(folder)) {
+  } else if (keep) {
     onStep(
       present === null
         ? 'a half-made environment is there: mending it'
@@ -101,39 +101,59 @@ async function make(setup: PythonSetup): Promise<PythonEnvironment> {
     );
   }
 
+  if (keep) await writeFile(join(folder, CREATED), '');
   await rm(join(folder, MARKER), {force: true});
-  const installer = await findInstaller(setup.env);
-  const log = new BuildLog(join(cacheDir, 'python-setup.log'), setup.signal);
-  await makeFolder(setup, installer, log, folder);
-  const install = (file: string, what: string) =>
-    log.run(
-      what,
-      ...installer.install(executable, [
-        ...indexOptions(installer, setup.env),
-        '--no-deps',
-        '--require-hashes',
-        '-r',
-        join(runnerDir, file),
-      ]),
-      cacheDir,
-    );
-  await installTorch(setup, install);
-  onStep('installing transformers, accelerate and safetensors (about 60 MB)');
-  await install('requirements-base.txt', 'installing transformers');
-  onStep('verifying by a forward pass');
-  let verified = await verify(executable, runnerDir);
-  let gptqmodelProblem: string | null = null;
-  if (gptqmodel) {
-    onStep('installing the extra: gptqmodel and optimum (about 100 MB; gptqmodel is built here)');
-    gptqmodelProblem = await installExtra(install, executable, runnerDir);
-    // The extra may have failed half-way: the rest must still work.
-    verified = await verify(executable, runnerDir);
+  const place: PythonPlace = {
+    ...setup,
+    executable,
+    installer: await findInstaller(setup.env),
+    log: new BuildLog(join(cacheDir, 'python-setup.log'), setup.signal),
+  };
+  const anew = async (): Promise<Verified | string> => {
+    await makeFolder(place, setup.python, folder);
+    await installPackages(place, build);
+    onStep('verifying by a forward pass');
+    return tryVerify(place);
+  };
+  keep &&= await takeOutDamaged(place, build);
+  let verified: Verified | string = 'it cannot be mended';
+  if (keep) {
+    await installPackages(place, build);
+    onStep('verifying by a forward pass');
+    verified = await tryVerify(place);
+    if (typeof verified === 'string') onStep(`${verified}: making it anew`);
   }
-  await writeFile(
-    join(folder, MARKER),
-    `${JSON.stringify({...wanted, gptqmodel: gptqmodel && gptqmodelProblem === null})}\n`,
-  );
+  if (typeof verified === 'string') verified = await anew();
+  let gptqmodelProblem: string | null = null;
+  if (gptqmodel && typeof verified !== 'string') {
+    onStep('installing the extra: gptqmodel and optimum (about 100 MB; gptqmodel is built here)');
+    gptqmodelProblem = await installExtra(place);
+    // The extra may have failed half-way: the rest must still work.
+    verified = await tryVerify(place);
+    if (typeof verified === 'string') {
+      gptqmodelProblem = `it breaks the rest (${verified}) and is taken out again`;
+      onStep(gptqmodelProblem);
+      verified = await anew();
+    }
+  }
+  if (typeof verified === 'string') throw new BenchError('SETUP_FAILED', verified);
+  await writeMarker(folder, {...wanted, gptqmodel: gptqmodel && gptqmodelProblem === null});
   return {executable, reused: false, ...verified, gptqmodelProblem};
+}
+
+/** Whether there is an environment worth mending, made from the Python that is asked for. */
+async function isKept({python, env, onStep}: PythonSetup, folder: string, present: Marker | null): Promise<boolean> {
+  if (!existsSync(folder)) return false;
+  if (present === null && !existsSync(join(folder, CREATED))) {
+    onStep('an environment is there that was never whole: making it anew');
+    return false;
+  }
+  if (python === null) return true;
+  const {version} = await basePython(python, env);
+  const own = await versionOf(environmentPython(folder));
+  if (own === version) return true;
+  onStep(`the environment has Python ${own ?? 'no more'}, and not ${version}: making it anew`);
+  return false;
 }
 
 /** The CUDA build runs on a CPU, too, and gptqmodel does not hurt who did not ask for it. */
@@ -145,93 +165,28 @@ function covers(present: Marker, wanted: Marker): boolean {
   );
 }
 
-async function makeFolder(setup: PythonSetup, installer: Installer, log: BuildLog, folder: string): Promise<void> {
-  const executable = environmentPython(folder);
-  if (existsSync(folder) && (await works(executable, installer))) return;
-  const base = await basePython(setup.python, setup.env);
-  setup.onStep(`making a virtual environment with ${base.path} (Python ${base.version}) and ${installer.name}`);
+/** null when anything that was asked for does not work. */
+async function verifyWhole({runnerDir, signal, gptqmodel}: PythonSetup, executable: string): Promise<Verified | null> {
+  const verified = await tryVerify({executable, runnerDir, signal});
+  if (typeof verified === 'string') return null;
+  return gptqmodel && (await extraProblem({executable, runnerDir, signal})) !== null ? null : verified;
+}
+
+async function makeFolder(place: PythonPlace, python: string | null, folder: string): Promise<void> {
+  const {installer, log, cacheDir, env, onStep} = place;
+  const base = await basePython(python, env);
+  onStep(`making a virtual environment with ${base.path} (Python ${base.version}) and ${installer.name}`);
   await rm(folder, {recursive: true, force: true});
   const [program, args] = installer.create(base.path, folder);
-  await log.run('making a virtual environment', program, args, setup.cacheDir).catch((error: unknown) => {
+  await log.run('making a virtual environment', program, args, cacheDir, OWN_ENVIRONMENT).catch((error: unknown) => {
     if (!(error instanceof BenchError) || error.code !== 'SETUP_FAILED' || installer.name === 'uv') throw error;
     throw new BenchError(
       'SETUP_FAILED',
       `${error.message}; on Debian: sudo apt-get install python3-venv, or install uv`,
-      {
-        cause: error,
-      },
+      {cause: error},
     );
   });
-}
-
-async function works(executable: string, installer: Installer): Promise<boolean> {
-  const [program, args] = installer.check(executable);
-  return !(await execa(program, args, {reject: false, stdin: 'ignore'})).failed;
-}
-
-type Install = (file: string, what: string) => Promise<void>;
-
-async function installTorch({build, cacheDir, onStep}: PythonSetup, install: Install): Promise<void> {
-  if (build === 'cuda') {
-    await announce(cacheDir, onStep, 'PyTorch with CUDA', SIZES.cuda);
-    return install('requirements-torch-cuda.txt', 'installing torch');
-  }
-  if (process.platform === 'linux' && process.arch === 'x64') {
-    await announce(cacheDir, onStep, 'the CPU build of PyTorch, if a configured package index has it', SIZES.cpuBuild);
-    try {
-      return await install('requirements-torch-cpu.txt', 'installing torch');
-    } catch (error) {
-      if (!(error instanceof BenchError) || error.code !== 'SETUP_FAILED') throw error;
-      onStep('no configured package index has the CPU build (PIP_EXTRA_INDEX_URL names one more)');
-    }
-  }
-  const size = process.platform === 'linux' ? SIZES.linked : SIZES.cpuBuild;
-  await announce(cacheDir, onStep, 'PyTorch with the libraries that it cannot be imported without', size);
-  return install('requirements-torch-linked.txt', 'installing torch');
-}
-
-/** @throws {BenchError} DISK_FULL */
-async function announce(
-  cacheDir: string,
-  onStep: (text: string) => void,
-  what: string,
-  {download, disk}: {readonly download: number; readonly disk: number},
-): Promise<void> {
-  onStep(`installing ${what}: downloads about ${formatBytes(download)}, takes about ${formatBytes(disk)} on disk`);
-  // What a half-made environment holds already counts as needed: better too careful than a full disk.
-  const {bavail, bsize} = await statfs(cacheDir);
-  if (bavail * bsize >= disk || existsSync(join(cacheDir, 'python', 'lib'))) return;
-  throw new BenchError(
-    'DISK_FULL',
-    `${cacheDir}: ${formatBytes(disk)} are needed, ${formatBytes(bavail * bsize)} are free`,
-  );
-}
-
-async function installExtra(install: Install, executable: string, runnerDir: string): Promise<string | null> {
-  try {
-    await install('requirements-gptqmodel.txt', 'installing gptqmodel');
-  } catch (error) {
-    if (error instanceof BenchError && error.code === 'SETUP_FAILED') return error.message;
-    throw error;
-  }
-  const {stdout} = await execa(executable, [join(runnerDir, 'probe.py'), '--deep'], {reject: false, stdin: 'ignore'});
-  const answer = z
-    .object({kernels: z.record(z.string(), z.union([z.literal(true), z.string()]))})
-    .safeParse(parse(stdout));
-  const verdict = answer.success ? answer.data.kernels['torch'] : 'it ended while it was imported';
-  return verdict === true ? null : (verdict ?? 'it is not there');
-}
-
-/** @throws {BenchError} SETUP_FAILED with the last line that Python said. */
-export async function verify(executable: string, runnerDir: string): Promise<Verified> {
-  const result = await execa(executable, [join(runnerDir, 'verify.py')], {reject: false, stdin: 'ignore'});
-  const parsed = VerifiedSchema.safeParse(parse(result.stdout ?? ''));
-  if (parsed.success) return parsed.data;
-  const last = (result.stderr ?? '').trim().split('\n').at(-1) ?? '';
-  throw new BenchError(
-    'SETUP_FAILED',
-    `${executable} cannot run a model: ${last || result.shortMessage || 'no answer'}`,
-  );
+  await writeFile(join(folder, CREATED), '');
 }
 
 async function requirementsHash(runnerDir: string): Promise<string> {
@@ -243,15 +198,17 @@ async function requirementsHash(runnerDir: string): Promise<string> {
 }
 
 async function readMarker(folder: string): Promise<Marker | null> {
-  const text = await readFile(join(folder, MARKER), 'utf8').catch(() => '');
-  const parsed = MarkerSchema.safeParse(parse(text));
-  return parsed.success ? parsed.data : null;
+  const text = await readFile(join(folder, MARKER), 'utf8').catch(() => 'null');
+  try {
+    return MarkerSchema.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
 }
 
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+/** Durable before it is visible: a marker means that all the rest is there. */
+async function writeMarker(folder: string, marker: Marker): Promise<void> {
+  const draft = join(folder, `.${MARKER}`);
+  await writeFile(draft, `${JSON.stringify(marker)}\n`, {flush: true});
+  await rename(draft, join(folder, MARKER));
 }

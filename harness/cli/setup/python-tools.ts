@@ -3,7 +3,7 @@ import {BenchError} from '../../contract/errors.ts';
 import {findProgram} from './build-tools.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
-type Call = [program: string, args: readonly string[]];
+type Call = readonly [program: string, args: readonly string[]];
 
 /** What makes environments and fills them: uv where it is installed, else Python's own venv and pip. */
 export interface Installer {
