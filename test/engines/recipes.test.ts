@@ -282,9 +282,10 @@ const sshd = parallel === null ? null : find('sshd');
 describe.skipIf(sshd === null)('GNU parallel, with two hosts behind ssh', () => {
   /** Both are this machine, each with a cache and a folder of attempts of its own; ssh starts its server itself. */
   const HOSTS = ['box-1', 'box-2'];
-  beforeAll(() => {
+  beforeAll(async () => {
     for (const key of ['host-key', 'key']) {
-      execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', place(key)]);
+      const {status, stderr} = await shell(`ssh-keygen -q -t ed25519 -N '' -f ${place(key)}`);
+      if (status !== 0) throw new Error(stderr);
     }
     for (const host of HOSTS) {
       const lines = [
