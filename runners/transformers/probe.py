@@ -22,18 +22,23 @@ def facts(deep):
     if sys.version_info < OLDEST:
         found["reason"] = "Python %s is too old: 3.10 or newer is needed" % version
         return found
+    sys.dont_write_bytecode = True
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path.insert(0, here)
+    from torch_worker.kernels import kernel_verdicts
+    from torch_worker.versions import too_old
+
     for name in ("torch", "transformers", "accelerate", "safetensors"):
         try:
             found[name] = str(__import__(name).__version__)
         except Exception as error:
             found["reason"] = "%s cannot be imported: %s" % (name, reason_of(error))
             return found
+        problem = too_old(name, found[name])
+        if problem is not None:
+            found["reason"] = problem
+            return found
     import torch
-
-    sys.dont_write_bytecode = True
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path.insert(0, here)
-    from torch_worker.kernels import kernel_verdicts
 
     found["cuda"] = bool(torch.cuda.is_available())
     found["kernels"] = kernel_verdicts(torch, import_gptqmodel=deep)

@@ -91,6 +91,20 @@ describe.skipIf(python === '')('a transformers worker that fails', () => {
     SLOW_MS,
   );
 
+  it.each([
+    ['compiler', 'this machine has no C compiler: install gcc'],
+    ['gcc', 'gcc failed: see the log'],
+  ])(
+    'says unsupported with the reason when a kernel cannot be compiled here (%s)',
+    async (mode, reason) => {
+      const {error, left} = await run(mode);
+      expect(error).toMatchObject({code: 'UNSUPPORTED'});
+      expect(error).toHaveProperty('message', expect.stringContaining(reason));
+      expect(left).toEqual([]);
+    },
+    SLOW_MS,
+  );
+
   it(
     'says does-not-fit when the driver does not even tell the peak',
     async () => {

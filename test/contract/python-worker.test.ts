@@ -1,6 +1,6 @@
 import {execFileSync} from 'node:child_process';
 import {existsSync} from 'node:fs';
-import {mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {cp, mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {homedir, tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -73,6 +73,12 @@ describe.skipIf(python3 === '')('the protocol of the Python worker kit', () => {
     expect(failing.exitCode).toBe(1);
     const large = await simulate({settings: {simulate: {does_not_fit: 1}}});
     expect(large.events.at(-1)).toMatchObject({type: 'failed', error: {code: 'DOES_NOT_FIT'}});
+  });
+
+  it('spends its budget on requests, however long the first pass compiles', async () => {
+    const {events} = await simulate({settings: {simulate: {check_s: 1.5}}, stop: {budgetSeconds: 1}});
+    expect(eventsOf(events, 'request').filter(({phase}) => phase === 'measure')).toHaveLength(3);
+    expect(eventsOf(events, 'done')[0]?.stopped).not.toBe('budget');
   });
 
   it('answers an order that is none with one typed failure', async () => {
@@ -212,6 +218,22 @@ describe('a Python that cannot be used', () => {
       /^torch cannot be imported: libcudart\.so\.13: not found \(.*bench setup python/,
     );
   });
+
+  it.skipIf(python3 === '')(
+    'says so when a package is too old, before a cell is planned and when one starts',
+    async () => {
+      const old = join(folder, 'old-packages');
+      await mkdir(join(old, 'torch'), {recursive: true});
+      await writeFile(join(old, 'torch', '__init__.py'), '__version__ = "2.5.1+cu124"\n');
+      const said = 'torch 2.5.1+cu124 is too old: 2.6 or newer is needed';
+      const env = {...process.env, PYTHONPATH: old};
+      const probed: unknown = JSON.parse(execFileSync(python3, [join(RUNNER, 'probe.py')], {env, encoding: 'utf8'}));
+      expect(probed).toMatchObject({reason: said});
+      const {events} = await runWorkerProgram({file: python3, args: [WORKER], env: {PYTHONPATH: old}}, workOrder());
+      expect(events).toMatchObject([{type: 'failed', error: {code: 'PYTHON_MISSING'}}]);
+      expect(eventsOf(events, 'failed')[0]?.error.message).toContain(said);
+    },
+  );
 });
 
 describe.skipIf(torchPython === '')('the transformers worker', () => {
@@ -292,6 +314,26 @@ describe.skipIf(torchPython === '')('the transformers worker', () => {
         const times = [request.startNs, ...request.tokenNs];
         expect(times.every((time, index) => index === 0 || time > (times[index - 1] ?? 0))).toBe(true);
       }
+    },
+    SLOW_MS,
+  );
+
+  it(
+    'never runs code that a model folder brings along',
+    async () => {
+      const foreign = join(cache, 'foreign');
+      await cp(folders.get('fp16') ?? '', foreign, {recursive: true});
+      const config: unknown = JSON.parse(await readFile(join(foreign, 'config.json'), 'utf8'));
+      const autoMap = {AutoConfig: 'evil.EvilConfig', AutoModelForCausalLM: 'evil.EvilModel'};
+      await writeFile(
+        join(foreign, 'config.json'),
+        JSON.stringify({...z.looseObject({}).parse(config), model_type: 'evil', auto_map: autoMap}),
+      );
+      const trace = join(cache, 'it-ran');
+      await writeFile(join(foreign, 'evil.py'), `open(${JSON.stringify(trace)}, "w").write("yes")\n`);
+      const {events} = await run('fp16', {weightsPath: foreign});
+      expect(events.at(-1)).toMatchObject({type: 'failed', error: {code: 'UNSUPPORTED'}});
+      expect(existsSync(trace)).toBe(false);
     },
     SLOW_MS,
   );

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Callable, Mapping
@@ -12,8 +13,7 @@ from bench_protocol import WorkerFailure
 from bench_worker import Facts
 
 from torch_worker.isa import is_capped, isa_facts, isa_name, set_caps, verify_caps
-
-OLDEST = {"torch": (2, 6), "transformers": (5, 0)}
+from torch_worker.versions import OLDEST, too_old
 
 
 def import_engine(order: Mapping[str, Any]) -> TorchProgram:
@@ -33,13 +33,11 @@ def import_engine(order: Mapping[str, Any]) -> TorchProgram:
     os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:False")
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     versions: dict[str, str] = {}
-    for name, oldest in OLDEST.items():
-        module = _import(name)
-        versions[name] = str(module.__version__)
-        found = tuple(int(part) for part in versions[name].split("+")[0].split(".")[:2] if part.isdigit())
-        if found < oldest:
-            wanted = ".".join(map(str, oldest))
-            raise _missing(f"{name} {versions[name]} is too old: {wanted} or newer is needed")
+    for name in OLDEST:
+        versions[name] = str(_import(name).__version__)
+        problem = too_old(name, versions[name])
+        if problem is not None:
+            raise _missing(problem)
     for name in ("accelerate", "safetensors"):
         _import(name)
     return TorchProgram(versions)
@@ -117,9 +115,12 @@ class TorchProgram:
         return TorchEngine(order, model, device, facts)
 
     def as_failure(self, error: BaseException) -> WorkerFailure | None:
-        """Out of memory, on the device with the peak seen, or on the host."""
+        """Out of memory, on the device with the peak seen, or on the host; a model or a kernel that cannot run here."""
         import torch
 
+        problem = _architecture_problem(error) or _compiler_problem(error)
+        if problem is not None:
+            return WorkerFailure("UNSUPPORTED", problem)
         text = " ".join(str(error).split())
         lower = text.lower()
         if isinstance(error, torch.OutOfMemoryError) or "cuda error: out of memory" in lower or "alloc_failed" in lower:
@@ -139,6 +140,28 @@ class TorchProgram:
         ):
             return WorkerFailure("DOES_NOT_FIT", f"memory of the host ran out: {text[:200]}")
         return None
+
+
+def _architecture_problem(error: BaseException) -> str | None:
+    """Only what transformers itself knows is run: a folder can bring code along, which is never started."""
+    text = str(error)
+    if "trust_remote_code" in text:
+        return "the architecture of the model is code in its folder, which is not run"
+    if "does not recognize this architecture" in text:
+        return " ".join(text.split("\n")[0].split())
+    return None
+
+
+def _compiler_problem(error: BaseException) -> str | None:
+    """Triton and inductor compile with what the machine has, at the first use: then only is it known what is missing."""
+    text = str(error)
+    if "Failed to find C compiler" in text or "No working C++ compiler" in text:
+        return "a kernel is compiled on first use, and this machine has no C compiler: install gcc and g++"
+    command = error.cmd if isinstance(error, subprocess.CalledProcessError) else ""
+    program = os.path.basename(str(command[0] if isinstance(command, (list, tuple)) and command else command).split(" ")[0])
+    if program in ("cc", "gcc", "g++", "c++", "clang", "clang++", "nvcc"):
+        return f"a kernel is compiled on first use, and {program} failed: see the log (Python's headers are in python3-dev)"
+    return None
 
 
 def _counter(read: Callable[[], int]) -> int | None:

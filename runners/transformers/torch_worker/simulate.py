@@ -59,6 +59,7 @@ class SimulatedEngine:
         self._decode_ns = int(_knob(order, "decode_us_per_token") * 1000) or 10_000_000
         self._fail_at = order["cell"]["settings"].get("simulate", {}).get("fail_at")
         self._hang = _knob(order, "hang")
+        self._check_seconds = _knob(order, "check_s")
         self._now_ns = 0
         self._requests = 0
         self._prefix = 0
@@ -67,7 +68,7 @@ class SimulatedEngine:
         self._prefix = len(prefix)
 
     def check(self) -> None:
-        pass
+        time.sleep(self._check_seconds)
 
     def memory(self) -> Mapping[str, int]:
         return {"vram_allocated_peak_bytes": 1_000, "vram_reserved_peak_bytes": 2_000}

@@ -202,17 +202,18 @@ def run_requests(
         send(event)
         return (result.token_ns[-1] - result.start_ns) / 1e6
 
-    rule = StopRule(stop, now_ns() / 1e6)
-    if not rule.is_warm(now_ns() / 1e6):
+    warms_up = not StopRule(stop, 0).is_warm(0)
+    if warms_up:
         send({"type": "phase", "tNs": now_ns(), "name": "warmup"})
-        engine.check()
+    # The first pass of a kernel can compile for minutes: the budget is for requests, and begins after it.
+    engine.check()
+    rule = StopRule(stop, now_ns() / 1e6)
+    if warms_up:
         index = 0
         while not rule.is_warm(now_ns() / 1e6):
             rule.add_warmup(one("warmup", index))
             index += 1
         _send_memory(engine, "warmup", send)
-    else:
-        engine.check()
     unsteady = stop["warmupMaxRequests"] > 0 and not rule.is_steady
 
     send({"type": "phase", "tNs": now_ns(), "name": "measure"})
