@@ -30,4 +30,15 @@ export const CHARTS: readonly Chart[] = [
   requestTimes,
   telemetry,
   claimsStrip,
-];
+].map(described);
+
+/** With its description in the spec, which a screen reader speaks and a notebook shows. */
+function described(chart: Chart): Chart {
+  return {
+    ...chart,
+    spec: (input) => {
+      const spec = chart.spec(input);
+      return spec === null ? null : {...spec, description: `${chart.title}. ${chart.about}`};
+    },
+  };
+}

@@ -34,7 +34,7 @@ export function rowKey(row: {readonly run_id: string | null; readonly cell_id: s
 /** Widest format first, so that the control stands on top; unknown formats last. */
 function bitsOf(row: ResultRow): number {
   const format = row.format ?? '';
-  return row.bits_per_weight ?? (format in FORMATS ? FORMATS[format as Format].nominalBits : 0); // looked up just before
+  return row.bits_per_weight ?? (Object.hasOwn(FORMATS, format) ? FORMATS[format as Format].nominalBits : 0); // looked up just before
 }
 
 const compareText = (a: string | null, b: string | null): number => {
@@ -42,17 +42,17 @@ const compareText = (a: string | null, b: string | null): number => {
   return x === y ? 0 : x < y ? -1 : 1;
 };
 
-/** One order of cells for all charts and tables: device, model, workload, bits, runner, kernel, then ids. */
+/** One order of cells for all charts and tables: device, model, workload, bits, runner, kernel, host, then ids. */
 export function compareRows(a: ResultRow, b: ResultRow): number {
   return (
     compareText(a.device, b.device) ||
-    compareText(a.host, b.host) ||
     compareText(a.model, b.model) ||
     compareText(a.workload, b.workload) ||
     bitsOf(b) - bitsOf(a) ||
     compareText(a.format, b.format) ||
     compareText(a.runner, b.runner) ||
     compareText(a.kernel, b.kernel) ||
+    compareText(a.host, b.host) ||
     compareText(a.run_id, b.run_id) ||
     compareText(a.cell_id, b.cell_id)
   );
@@ -67,8 +67,19 @@ const parts = (...texts: readonly (string | null)[]): string =>
 /** Differences that a label of format, runner and kernel does not show. */
 const FURTHER = ['isa', 'threads', 'gpu_layers', 'engine_build', 'host', 'run_id', 'cell_id'] as const;
 
+type Cell = CellDatum & {readonly row: ResultRow};
+
+/** Every chart asks for the cells of the same rows: sorting 100 000 of them fifteen times is most of a report. */
+const remembered = new WeakMap<readonly ResultRow[], readonly Cell[]>();
+
 /** The rows in order, each with what a chart needs beside figures. Labels are unique within a panel. */
-export function cellData(rows: readonly ResultRow[]): (CellDatum & {readonly row: ResultRow})[] {
+export function cellData(rows: readonly ResultRow[]): readonly Cell[] {
+  const cells = remembered.get(rows) ?? cellsOf(rows);
+  remembered.set(rows, cells);
+  return cells;
+}
+
+function cellsOf(rows: readonly ResultRow[]): Cell[] {
   const ordered = [...rows].sort(compareRows);
   const groups = new Map<string, ResultRow[]>();
   const idOf = (row: ResultRow): string => JSON.stringify([panelOf(row), labelOf(row)]);
@@ -77,6 +88,7 @@ export function cellData(rows: readonly ResultRow[]): (CellDatum & {readonly row
     if (known === undefined) groups.set(idOf(row), [row]);
     else known.push(row);
   }
+  const differences = new Map([...groups].map(([id, alike]) => [id, differenceOf(alike)]));
   return ordered.map((row, order) => ({
     key: rowKey(row),
     model: clean(row.model, 80),
@@ -87,7 +99,7 @@ export function cellData(rows: readonly ResultRow[]): (CellDatum & {readonly row
     workload: clean(row.workload, 80),
     status: clean(row.status, 40),
     panel: panelOf(row),
-    label: labelOf(row) + distinction(row, groups.get(idOf(row)) ?? []),
+    label: labelOf(row) + distinction(row, differences.get(idOf(row)) ?? null),
     order,
     requests: row.requests,
     rounds: row.rounds,
@@ -105,11 +117,19 @@ function labelOf(row: ResultRow): string {
   return parts(row.format, row.runner, row.kernel);
 }
 
-function distinction(row: ResultRow, alike: readonly ResultRow[]): string {
-  const key = FURTHER.find((name) => new Set(alike.map((one) => one[name])).size === alike.length);
-  if (alike.length < 2) return '';
-  const value = key === undefined ? rowKey(row) : row[key];
-  return ` · ${key === 'host' || key === 'isa' ? '' : `${key ?? 'row'} `}${clean(String(value ?? '–'), 60)}`;
+type Difference = (typeof FURTHER)[number] | 'row';
+
+/** What tells cells of one label apart; null for one alone. */
+function differenceOf(alike: readonly ResultRow[]): Difference | null {
+  if (alike.length < 2) return null;
+  return FURTHER.find((name) => new Set(alike.map((one) => one[name])).size === alike.length) ?? 'row';
+}
+
+function distinction(row: ResultRow, difference: Difference | null): string {
+  if (difference === null) return '';
+  const value = difference === 'row' ? rowKey(row) : row[difference];
+  const name = difference === 'host' || difference === 'isa' ? '' : `${difference} `;
+  return ` · ${name}${clean(String(value ?? '–'), 60)}`;
 }
 
 /** The command that measures this very cell again. */

@@ -1,15 +1,20 @@
 import {CAVEATS} from '../harness/contract/caveats.ts';
 import type {ResultRow} from '../harness/contract/columns.ts';
-import type {Reporter, ReportFile, ReportInput} from '../harness/contract/reporter.ts';
-import {formatBytes, formatSignificant} from '../harness/contract/units.ts';
-import {compareRows} from './cell.ts';
+import type {ReportClaim, ReportDecision} from '../harness/contract/report-data.ts';
+import type {Reporter, ReportFile, ReportInput, RunData} from '../harness/contract/reporter.ts';
+import {formatBytes} from '../harness/contract/units.ts';
+import {cellData} from './cell.ts';
+import {controls, timesControl} from './controls.ts';
 import {findings} from './findings.ts';
-import {clean} from './text.ts';
+import {clean, withInterval} from './text.ts';
 
 /** A comment on a pull request may not be longer than 65 536 characters. */
-const MOST_ROWS = 150;
+const MOST_ROWS = 120;
+const MOST_CLAIMS = 40;
+const MOST_LISTED = 6;
+const MOST_RUNS = 20;
 
-/** A summary for a pull request: answer, findings, one table, caveats. */
+/** A summary for a pull request: answer, findings, tables, caveats, provenance. */
 export class MarkdownReporter implements Reporter {
   readonly id = 'md';
 
@@ -18,6 +23,9 @@ export class MarkdownReporter implements Reporter {
   }
 }
 
+/** Text that no one sees, and that keeps `@name` and `#1` from becoming a mention and a link. */
+const JOINER = '\u2060';
+
 /** Text from a file that is text in Markdown, too: no markup, no table cell of its own, no mention, no link. */
 export function escapeMarkdown(text: string): string {
   return clean(text, 400)
@@ -25,71 +33,157 @@ export function escapeMarkdown(text: string): string {
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')
-    .replaceAll('@', '&#64;')
-    .replace(/:\/\//g, ':&#47;&#47;')
-    .replace(/www\./gi, 'www&#46;');
+    .replaceAll('@', `@${JOINER}`)
+    .replace(/#(?=\w)/g, `#${JOINER}`)
+    .replace(/:\/\//g, `:${JOINER}//`)
+    .replace(/www\./gi, (start) => `${start.slice(0, -1)}${JOINER}.`);
 }
 
 function markdown(input: ReportInput): string {
-  const {decisions = [], runs, rows} = input;
-  const lines = [`# ${escapeMarkdown(input.title)}`, '', '## Answer', ''];
-  if (decisions.length === 0) lines.push('No need was given: `bench decide` answers what to deploy.', '');
-  for (const decision of decisions) {
-    lines.push(
-      `**${escapeMarkdown(decision.need)}** (${escapeMarkdown(decision.wants)}): ${escapeMarkdown(decision.reason)}`,
-    );
-    if (decision.recommended !== null) lines.push(`- recommended: ${target(decision.recommended)}`);
-    if (decision.runnerUp !== null) lines.push(`- runner-up: ${target(decision.runnerUp)}`);
-    lines.push(`- how sure: ${escapeMarkdown(decision.sure)}`);
-    if (decision.notMeasured.length > 0)
-      lines.push(`- not measured: ${decision.notMeasured.map(escapeMarkdown).join('; ')}`);
-    lines.push('');
-  }
-  const found = findings(input);
-  if (found.length > 0) lines.push('## Findings', '', ...found.map(({text}) => `- ${escapeMarkdown(text)}`), '');
-  lines.push('## Cells', '', ...table(rows), '', '## Caveats', '', ...caveatLines(rows), '', '## Provenance', '');
-  for (const {manifest} of runs) {
-    lines.push(
-      `- \`${clean(manifest.runId).replaceAll('`', "'")}\`: ${escapeMarkdown(manifest.host.cpuModel)}, bench ${escapeMarkdown(manifest.harnessVersion)}, ${escapeMarkdown(manifest.startedAt)}`,
-    );
-  }
-  return `${lines.join('\n')}\n`;
+  const {decisions = [], claims = [], runs, rows} = input;
+  const found = findings(input).map(({text}) => `- ${escapeMarkdown(text)}`);
+  const sections: readonly (readonly [string, readonly string[]])[] = [
+    [
+      'Answer',
+      decisions.length === 0
+        ? ['No need was given: `bench decide` answers what to deploy.']
+        : decisions.flatMap(answer),
+    ],
+    ['Findings', found.length === 0 ? ['No two measured cells can be compared.'] : found],
+    ['Cells', tables(rows)],
+    ...(claims.length === 0 ? [] : ([['Claims', claimTable(claims)]] as const)),
+    ['Caveats', caveatLines(rows)],
+    ['Provenance', provenance(runs)],
+  ];
+  const lines = sections.flatMap(([title, body]) => [`## ${title}`, '', ...body, '']);
+  return `${[`# ${escapeMarkdown(input.title)}`, '', ...lines].join('\n').trimEnd()}\n`;
 }
 
-function target({name, cost}: {readonly name: string; readonly cost: string | null}): string {
-  return `${escapeMarkdown(name)}${cost === null ? ', no price' : `, ${escapeMarkdown(cost)}`}`;
-}
-
-function table(rows: readonly ResultRow[]): string[] {
-  const number = (value: number | null): string => (value === null ? '' : formatSignificant(value));
-  const bytes = (value: number | null): string => (value === null ? '' : formatBytes(value));
-  const shown = [...rows].sort(compareRows).slice(0, MOST_ROWS);
+function answer(decision: ReportDecision, index: number): string[] {
+  const {need, wants, reason, recommended, runnerUp, sure, notMeasured, excluded} = decision;
+  const target = ({name, cost}: {readonly name: string; readonly cost: string | null}): string =>
+    `${escapeMarkdown(name)}, ${cost === null ? 'no price' : escapeMarkdown(cost)}`;
+  const listed = (texts: readonly string[]): string => {
+    const more = texts.length > MOST_LISTED ? `; and ${texts.length - MOST_LISTED} more` : '';
+    return texts.slice(0, MOST_LISTED).map(escapeMarkdown).join('; ') + more;
+  };
+  const points = [
+    ...(recommended === null ? [] : [`recommended: ${target(recommended)}`]),
+    ...(runnerUp === null ? [] : [`runner-up: ${target(runnerUp)}`]),
+    `how sure: ${escapeMarkdown(sure)}`,
+    ...(notMeasured.length === 0 ? [] : [`not measured: ${listed(notMeasured)}`]),
+    ...(excluded.length === 0 ? [] : [`cannot: ${listed(excluded.map(({name, reason: why}) => `${name}: ${why}`))}`]),
+  ];
   return [
-    '| device | model | workload | format | runner · kernel | status | decode tokens/s | prefill tokens/s | latency p50 / p90 ms | RAM | VRAM | n |',
-    '| --- | --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |',
-    ...shown.map((row) => {
-      const text = (value: string | null): string => escapeMarkdown(clean(value, 60));
-      const speed = (value: number | null, low: number | null, high: number | null): string =>
-        number(value) + (low === null || high === null ? '' : ` (${number(low)}–${number(high)})`);
-      return `| ${[
-        text(row.device),
-        text(row.model),
-        text(row.workload),
-        text(row.format),
-        [row.runner, row.kernel]
-          .filter((part) => part !== null)
-          .map(text)
-          .join(' · '),
-        row.status === 'ok' ? 'ok' : text([row.status, row.status_reason].filter((part) => part !== null).join(': ')),
-        speed(row.decode_tokens_per_s, row.decode_tokens_per_s_ci_low, row.decode_tokens_per_s_ci_high),
-        speed(row.prefill_tokens_per_s, row.prefill_tokens_per_s_ci_low, row.prefill_tokens_per_s_ci_high),
-        row.latency_ms_p50 === null ? '' : `${number(row.latency_ms_p50)} / ${number(row.latency_ms_p90) || '–'}`,
-        bytes(row.ram_peak_bytes),
-        bytes(row.vram_peak_bytes),
-        row.requests === null ? '' : String(row.requests),
-      ].join(' | ')} |`;
+    ...(index === 0 ? [] : ['']),
+    `**${escapeMarkdown(need)}** (${escapeMarkdown(wants)}): ${escapeMarkdown(reason)}`,
+    '',
+    ...points.map((point) => `- ${point}`),
+  ];
+}
+
+/** A column of the tables; left out where no row has it. */
+interface Shown {
+  readonly title: string;
+  readonly of: (row: ResultRow) => string;
+}
+
+function shownColumns(rows: readonly ResultRow[]): Shown[] {
+  const controlOf = controls(rows);
+  const rate = (value: number | null, low: number | null, high: number | null): string =>
+    value === null ? '' : withInterval(value, low, high);
+  const bytes = (value: number | null): string => (value === null ? '' : formatBytes(value));
+  const columns: Shown[] = [
+    {
+      title: 'decode tokens/s',
+      of: (row) => rate(row.decode_tokens_per_s, row.decode_tokens_per_s_ci_low, row.decode_tokens_per_s_ci_high),
+    },
+    {
+      title: 'decode ÷ 16 bit',
+      of: (row) => {
+        const control = controlOf(row);
+        const times = control === null ? null : timesControl(row, control, 'decode_tokens_per_s');
+        return times === null ? '' : withInterval(times.value, times.low, times.high, '×');
+      },
+    },
+    {
+      title: 'prefill tokens/s',
+      of: (row) => rate(row.prefill_tokens_per_s, row.prefill_tokens_per_s_ci_low, row.prefill_tokens_per_s_ci_high),
+    },
+    {
+      title: 'latency p50 ms',
+      of: (row) => rate(row.latency_ms_p50, null, null),
+    },
+    {
+      title: 'latency p90 ms',
+      of: (row) => rate(row.latency_ms_p90, row.latency_ms_p90_ci_low, row.latency_ms_p90_ci_high),
+    },
+    {title: 'RAM', of: (row) => bytes(row.ram_peak_bytes)},
+    {title: 'VRAM', of: (row) => bytes(row.vram_peak_bytes)},
+    {
+      title: 'energy J/token',
+      of: (row) => rate(row.energy_j_per_token, null, null),
+    },
+    {
+      title: 'quality',
+      of: (row) => rate(row.quality_value, row.quality_ci_low, row.quality_ci_high),
+    },
+    {
+      title: 'USD per 1M output tokens',
+      of: (row) => rate(row.usd_per_1m_output_tokens, null, null),
+    },
+    {title: 'n', of: (row) => (row.requests === null || row.requests === 0 ? '' : String(row.requests))},
+  ];
+  return columns.filter(({of}) => rows.some((row) => of(row) !== ''));
+}
+
+/** One table a device, model and workload; cells without figures say how they ended. */
+function tables(rows: readonly ResultRow[]): string[] {
+  if (rows.length === 0) return ['There are no rows.'];
+  const cells = cellData(rows);
+  const shown = cells.slice(0, MOST_ROWS);
+  const columns = shownColumns(rows);
+  const ended = shown.some(({status}) => status !== 'ok');
+  const lines: string[] = [];
+  let panel: string | null = null;
+  for (const cell of shown) {
+    if (cell.panel !== panel) {
+      if (panel !== null) lines.push('');
+      panel = cell.panel;
+      lines.push(
+        `**${escapeMarkdown(panel)}**`,
+        '',
+        `| ${['cell', ...(ended ? ['ended'] : []), ...columns.map(({title}) => title)].join(' | ')} |`,
+        `| ${['---', ...(ended ? ['---'] : []), ...columns.map(() => '---:')].join(' | ')} |`,
+      );
+    }
+    const end = cell.status === 'ok' ? 'ok' : escapeMarkdown(clean(cell.ended, 90));
+    const figures = columns.map(({of}) => of(cell.row));
+    lines.push(`| ${[escapeMarkdown(cell.label), ...(ended ? [end] : []), ...figures].join(' | ')} |`);
+  }
+  lines.push('', 'In brackets the 95 % interval; × is relative to 16 bit in the same engine; empty: not measured.');
+  if (cells.length > shown.length) {
+    lines.push(`The first ${shown.length} of ${cells.length} rows; results.csv has them all.`);
+  }
+  return lines;
+}
+
+function claimTable(claims: readonly ReportClaim[]): string[] {
+  const shown = claims.slice(0, MOST_CLAIMS);
+  return [
+    '| sentence | says | verdict | measured | on |',
+    '| --- | --- | --- | ---: | --- |',
+    ...shown.map(({sentence, says, verdict, kind, ratio, reason, device}) => {
+      const measured =
+        ratio === null
+          ? escapeMarkdown(clean(reason, 90))
+          : `${withInterval(ratio.ratio, ratio.low, ratio.high, '×')}${kind === 'figure' ? ' of what is said' : ''}`;
+      const texts = [clean(sentence, 110), clean(says, 80), verdict].map(escapeMarkdown);
+      return `| ${[...texts, measured, escapeMarkdown(clean(device, 40))].join(' | ')} |`;
     }),
-    ...(rows.length > shown.length ? ['', `${shown.length} of ${rows.length} rows; results.csv has them all.`] : []),
+    ...(claims.length > shown.length
+      ? ['', `The first ${shown.length} of ${claims.length} readings; bench claims has them all.`]
+      : []),
   ];
 }
 
@@ -120,6 +214,24 @@ function caveatLines(rows: readonly ResultRow[]): string[] {
   const counted = countCaveats(rows);
   if (counted.length === 0) return ['None.'];
   return counted.map(({code, rows: count, doc, fix}) =>
-    `- ${escapeMarkdown(code)} (${count} of ${rows.length} rows): ${doc} ${fix}`.trimEnd(),
+    `- ${escapeMarkdown(code)} (${count === rows.length ? 'all rows' : `${count} of ${rows.length} rows`}): ${doc} ${fix}`.trimEnd(),
   );
+}
+
+/** Text between backticks is text, whatever it holds but a backtick. */
+const code = (text: string): string => `\`${clean(text, 200).replaceAll('`', "'")}\``;
+
+function provenance(runs: readonly RunData[]): string[] {
+  const lines = runs.slice(0, MOST_RUNS).map(({manifest, rows}) => {
+    const {host, harnessVersion, gitCommit, startedAt} = manifest;
+    const devices = host.devices.map(({title}) => escapeMarkdown(clean(title, 60)));
+    return `- ${[
+      `${code(manifest.runId)} (${rows.length} rows)`,
+      `${escapeMarkdown(host.cpuModel)}${devices.length === 0 ? '' : `, ${devices.join(', ')}`}`,
+      `bench ${escapeMarkdown(harnessVersion)}${gitCommit === null ? '' : ` at ${code(gitCommit)}`}`,
+      escapeMarkdown(startedAt),
+      code(manifest.command),
+    ].join('; ')}`;
+  });
+  return runs.length > MOST_RUNS ? [...lines, `- and ${runs.length - MOST_RUNS} more runs`] : lines;
 }

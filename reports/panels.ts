@@ -1,14 +1,19 @@
 import type {TopLevelSpec} from 'vega-lite';
+import type {Measured} from './axes.ts';
 import type {CellDatum} from './cell.ts';
-import {CONFIG, INK, MUTED} from './theme.ts';
+import {CONFIG, INK, MUTED, PAPER} from './theme.ts';
 
 export const SCHEMA = 'https://vega.github.io/schema/vega-lite/v6.json';
 export type Layers = Extract<TopLevelSpec, {layer: unknown}>['layer'];
 
 /** More marks than this are not readable, and no longer quick: the chart then says what it leaves out. */
 export const MAX_CELLS = 300;
+/** More cells than this on lines of their own make a chart taller than a page: they are then shown as a map. */
+export const MAX_LINES = 60;
 export const CHART_WIDTH = 480;
 export const ROW_HEIGHT = 20;
+/** From this many lines on the axis stands above them, where reading begins. */
+const TALL = 30;
 
 export interface Shown<T> {
   readonly data: readonly T[];
@@ -27,6 +32,17 @@ export function withoutRow<T extends {readonly row: unknown}>({row: _row, ...res
   return rest;
 }
 
+/** What stands in the place of a figure: how the cell ended, or that this was not measured of it. */
+export function gap({ended}: CellDatum, measured: boolean): string {
+  if (measured) return '';
+  return ended === '' ? 'ok, but this was not measured' : ended;
+}
+
+/** A cell can have figures of its first rounds and crash in a later one: the figure then says so. */
+export function withStatus({status}: CellDatum, figure: string): string {
+  return figure === '' || status === 'ok' ? figure : `${figure}, ${status}`;
+}
+
 export function heading(title: string, ...lines: readonly (string | null)[]): {text: string; subtitle: string[]} {
   return {text: title, subtitle: lines.filter((line) => line !== null)};
 }
@@ -37,6 +53,7 @@ export const CELL_TOOLTIP = [
   {field: 'label', type: 'nominal', title: 'cell'},
   {field: 'device', type: 'nominal', title: 'device'},
   {field: 'workload', type: 'nominal', title: 'workload'},
+  {field: 'status', type: 'nominal', title: 'status'},
   {field: 'requests', type: 'quantitative', title: 'requests (n)'},
   {field: 'rounds', type: 'quantitative', title: 'rounds'},
   {field: 'caveats', type: 'nominal', title: 'caveats'},
@@ -57,26 +74,27 @@ interface Heading {
 
 const DIGITS = 6;
 /** Sorts as text in the order of the report; the axis shows what stands behind the digits. */
-const lineName = (position: number, label: string): string => String(position).padStart(DIGITS, '0') + label;
+export const lineName = (position: number, label: string): string => String(position).padStart(DIGITS, '0') + label;
+export const LINE_LABEL = `slice(datum.label, ${DIGITS})`;
 
 /** Lines of cells under headings of their panels (device, model, workload). Facets would do the same, at twenty times the cost. */
 export function linesOf<T extends CellDatum>(data: readonly T[]): Line<T>[] {
   const lines: Line<T>[] = [];
   let panel: string | null = null;
-  let label: string | null = null;
+  let last: T | null = null;
   let position = -1;
   for (const datum of data) {
     if (datum.panel !== panel) {
       panel = datum.panel;
       const {model, device} = datum;
       position++;
-      label = null;
+      last = null;
       lines.push({line: lineName(position, ''), heading: panel, panel, model, device, ended: '', figure: ''});
     }
     // Several marks of one cell, such as its requests, stand on one line.
-    if (label !== datum.label) position++;
-    label = datum.label;
-    lines.push({...datum, line: lineName(position, label), heading: ''});
+    if (last?.label !== datum.label || last.key !== datum.key) position++;
+    last = datum;
+    lines.push({...datum, line: lineName(position, datum.label), heading: ''});
   }
   return lines;
 }
@@ -85,19 +103,33 @@ export const LINE_Y = {
   field: 'line',
   type: 'ordinal',
   title: null,
-  axis: {labelExpr: `slice(datum.label, ${DIGITS})`, labelOverlap: false},
+  axis: {labelExpr: LINE_LABEL, labelOverlap: false},
+} as const;
+
+/** Nothing of the grid shows through words: the heading of a panel, or how a cell ended. */
+const PAPER_LAYER = {
+  transform: [{filter: "datum.heading !== '' || datum.ended !== ''"}],
+  mark: {type: 'rect', color: PAPER},
+  encoding: {x: {value: 0}, x2: {value: 'width'}},
 } as const;
 
 const HEADING_LAYER = {
-  mark: {type: 'text', align: 'left', fontSize: 12, fontWeight: 600, color: INK, limit: CHART_WIDTH + 170, dy: 2},
+  mark: {type: 'text', align: 'left', fontSize: 12, fontWeight: 600, color: INK, limit: CHART_WIDTH + 200, dy: 2},
   encoding: {x: {value: 0}, text: {field: 'heading', type: 'nominal'}},
 } as const;
+
+/** Where the axis of figures stands. */
+export function axisSide(cells: number): {orient?: 'top'} {
+  return cells > TALL ? {orient: 'top'} : {};
+}
 
 /** One line a cell, in panels of device, model and workload, one below the other. */
 export function cellPanels(options: {
   readonly title: string;
   readonly notes?: readonly (string | null)[];
   readonly data: readonly CellDatum[];
+  /** Reference lines, drawn below the headings. */
+  readonly below?: Layers;
   readonly layers: Layers;
   readonly width?: number;
 }): TopLevelSpec {
@@ -108,7 +140,12 @@ export function cellPanels(options: {
     width: options.width ?? CHART_WIDTH,
     height: {step: ROW_HEIGHT},
     encoding: {y: LINE_Y},
-    layer: [...options.layers, HEADING_LAYER],
+    layer: [
+      ...(options.below ?? []),
+      {...PAPER_LAYER, transform: [...PAPER_LAYER.transform]},
+      ...options.layers,
+      HEADING_LAYER,
+    ],
     config: CONFIG,
   };
 }
@@ -120,43 +157,19 @@ export const ENDED_LAYER = {
 } as const;
 
 /** Figures in words, in a column of their own right of the marks. */
-export function figureLayer(width = CHART_WIDTH) {
+export function figureLayer(width = CHART_WIDTH, limit = 200) {
   return {
-    mark: {type: 'text', align: 'left', fontSize: 11, color: MUTED, limit: 170},
+    mark: {type: 'text', align: 'left', fontSize: 11, color: MUTED, limit},
     encoding: {x: {value: width + 8}, text: {field: 'figure', type: 'nominal'}},
   } as const;
 }
 
-const BEYOND = 1.15;
-
-/**
- * Scale and axis for figures that are compared by their ratio: linear from zero, or logarithmic over more than a decade
- * and a half. The domain is given, so that filtering on the page does not move it.
- */
-export function ratioAxis(values: readonly (number | null | undefined)[]): {
-  scale: {type: 'log' | 'linear'; domain: [number, number]; nice: boolean};
-  axis: {values?: number[]; format: string};
-} {
-  const positive = values.filter(
-    (value): value is number => typeof value === 'number' && value > 0 && Number.isFinite(value),
-  );
-  const least = positive.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
-  const most = positive.reduce((a, b) => Math.max(a, b), 0);
-  if (positive.length === 0 || most / least < 30) {
-    return {scale: {type: 'linear', domain: [0, most || 1], nice: true}, axis: {format: ',~r'}};
-  }
-  const domain: [number, number] = [least / BEYOND, most * BEYOND];
-  return {scale: {type: 'log', domain, nice: false}, axis: {values: logTicks(domain), format: ',~r'}};
-}
-
-/** Powers of ten; over less than three decades twos and fives, too. */
-function logTicks([from, to]: readonly [number, number]): number[] {
-  const steps = to / from < 1000 ? [1, 2, 5] : [1];
-  const first = Math.floor(Math.log10(from));
-  const decades = Array.from({length: Math.ceil(Math.log10(to)) - first + 1}, (_, index) => first + index);
-  // A negative power as a division: 10 ** -1 * 2 is not 0.2.
-  const power = (step: number, decade: number): number => (decade < 0 ? step / 10 ** -decade : step * 10 ** decade);
-  return decades
-    .flatMap((decade) => steps.map((step) => power(step, decade)))
-    .filter((tick) => tick >= from && tick <= to);
+/** The stroke at 1 of an axis of factors: no effect. */
+export function unity(x: Measured & {readonly type: 'quantitative'; readonly title: string}): Layers {
+  return [
+    {
+      mark: {type: 'rule', color: MUTED, opacity: 0.6, strokeDash: [3, 3]},
+      encoding: {x: {...x, datum: 1}, y: {value: 0}, y2: {value: 'height'}},
+    },
+  ];
 }

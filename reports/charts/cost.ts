@@ -1,10 +1,10 @@
-import {formatSignificant} from '../../harness/contract/units.ts';
+import {ratioAxis} from '../axes.ts';
 import {cellData} from '../cell.ts';
 import type {Chart} from '../chart.ts';
-import {firstCells, ratioAxis, withoutRow} from '../panels.ts';
-import {axisTitle} from '../text.ts';
+import {firstCells, withoutRow, withStatus} from '../panels.ts';
+import {axisTitle, clean, withInterval} from '../text.ts';
 import {MUTED} from '../theme.ts';
-import {scatter} from './scatter.ts';
+import {type Position, scatter} from './scatter.ts';
 
 const TITLE = 'Cost against latency';
 
@@ -24,18 +24,31 @@ export const cost: Chart = {
   id: 'cost-latency',
   title: TITLE,
   about:
-    'Down and left is better. The grey steps are the front: for every point above them another cell is cheaper and faster. Price of the device while it is busy; idle time, load time and minimum billing are in bench decide.',
+    'Down and left is better. The grey steps are the front: for every point above them another cell is cheaper and faster. Thin strokes are 95 % intervals. Price of the device while it is busy; idle time, load time and minimum billing are in bench decide.',
   absent: 'No row has both a price and a p90: prices come from matrices/prices.yaml, p90 takes 29 requests.',
   spec: ({rows}) => {
     const priced = cellData(rows).flatMap((cell) => {
-      const {usd_per_1m_output_tokens: usd, latency_ms_p90: p90, price_date: date} = cell.row;
+      const {row} = cell;
+      const {usd_per_1m_output_tokens: usd, latency_ms_p90: p90, price_date: date} = row;
       if (usd === null || p90 === null || usd <= 0 || p90 <= 0) return [];
+      const {latency_ms_p90_ci_low: p90Low, latency_ms_p90_ci_high: p90High} = row;
+      // A price is divided by a speed: the upper bound of the speed is the lower one of the cost.
+      const speed = row.output_tokens_per_s;
+      const bound = (at: number | null): number | null =>
+        at === null || at <= 0 || speed === null || speed <= 0 ? null : (usd * speed) / at;
+      const [usdLow, usdHigh] = [bound(row.output_tokens_per_s_ci_high), bound(row.output_tokens_per_s_ci_low)];
+      const words = `${withInterval(usd, usdLow, usdHigh)} USD, ${withInterval(p90, p90Low, p90High)} ms, price of ${clean(date, 20) || 'an unknown date'}`;
       return [
         {
           ...withoutRow(cell),
           usd,
+          usdLow: usdHigh === null ? null : usdLow,
+          usdHigh: usdLow === null ? null : usdHigh,
           p90,
-          figure: `${formatSignificant(usd)} USD, ${formatSignificant(p90)} ms, price of ${date ?? '–'}`,
+          p90Low: p90High === null ? null : p90Low,
+          p90High: p90Low === null ? null : p90High,
+          figure: withStatus(cell, words),
+          at: {x: usd, y: p90},
         },
       ];
     });
@@ -45,26 +58,28 @@ export const cost: Chart = {
       ({usd}) => usd,
       ({p90}) => p90,
     );
+    const isFront = new Set(front.map(({key}) => key));
     // The front is never among what is left out.
-    const {data, note} = firstCells([...front, ...priced.filter((one) => !front.includes(one))]);
-    const axes = {
+    const {data, note} = firstCells([...front, ...priced.filter(({key}) => !isFront.has(key))]);
+    const axes: Position = {
       x: {
         field: 'usd',
         type: 'quantitative',
         title: axisTitle('usd_per_1m_output_tokens'),
-        ...ratioAxis(data.map(({usd}) => usd)),
+        ...ratioAxis(data.flatMap(({usd, usdLow, usdHigh}) => [usd, usdLow, usdHigh])),
       },
       y: {
         field: 'p90',
         type: 'quantitative',
         title: axisTitle('latency_ms_p90'),
-        ...ratioAxis(data.map(({p90}) => p90)),
+        ...ratioAxis(data.flatMap(({p90, p90Low, p90High}) => [p90, p90Low, p90High])),
       },
-    } as const;
+    };
+    const interval = {type: 'rule' as const, color: MUTED, opacity: 0.5};
     return scatter({
       title: TITLE,
       notes: [`${front.length} of ${priced.length} cells are on the front; those are named.`, note],
-      data: data.map((one) => ({...one, named: front.includes(one)})),
+      data: data.map((one) => ({...one, named: isFront.has(one.key)})),
       encoding: axes,
       figureTitle: 'USD per 1M output tokens, p90',
       below: [
@@ -73,6 +88,8 @@ export const cost: Chart = {
           mark: {type: 'line', interpolate: 'step-after', color: MUTED, strokeDash: [4, 3]},
           encoding: axes,
         },
+        {mark: interval, encoding: {x: {...axes.x, field: 'usdLow'}, x2: {field: 'usdHigh'}, y: axes.y}},
+        {mark: interval, encoding: {x: axes.x, y: {...axes.y, field: 'p90Low'}, y2: {field: 'p90High'}}},
       ],
     });
   },

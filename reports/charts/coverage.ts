@@ -1,10 +1,15 @@
 import {cellData} from '../cell.ts';
+import {MAX_SQUARES, mapAxes, squares} from '../cell-map.ts';
 import type {Chart} from '../chart.ts';
 import {CELL_TOOLTIP, firstCells, heading, SCHEMA, withoutRow} from '../panels.ts';
-import {CONFIG, INK, PAPER, STATUS_LOOKS} from '../theme.ts';
+import {CONFIG, PAPER, STATUS_LOOKS} from '../theme.ts';
 
 const TITLE = 'What was measured, and what was not';
+const SQUARE = 22;
+const UNKNOWN = {color: '#8c959f', sign: '?'} as const;
 type Known = keyof typeof STATUS_LOOKS;
+
+const isKnown = (status: string): status is Known => Object.hasOwn(STATUS_LOOKS, status);
 
 /** Every cell of the matrix with how it ended: nothing that was planned is missing from a report. */
 export const coverage: Chart = {
@@ -14,43 +19,27 @@ export const coverage: Chart = {
   absent: 'There are no rows.',
   spec: ({rows}) => {
     if (rows.length === 0) return null;
-    const {data, note} = firstCells(
-      cellData(rows).map((cell) => ({
-        ...withoutRow(cell),
-        column: [cell.format, cell.runner, cell.kernel].filter((part) => part !== '').join(' · '),
-        sign: cell.status in STATUS_LOOKS ? STATUS_LOOKS[cell.status as Known].sign : '?', // looked up just before
-        ends: cell.status === 'ok' ? 'ok' : cell.ended,
-      })),
-      1000,
-    );
-    const present = (Object.keys(STATUS_LOOKS) as Known[]).filter((status) =>
-      data.some((cell) => cell.status === status),
-    ); // keys of a constant
-    const unknown = [...new Set(data.map(({status}) => status))].filter((status) => !(status in STATUS_LOOKS)).sort();
+    const {data: shown, note} = firstCells(cellData(rows), MAX_SQUARES);
+    const data = squares(shown.map(withoutRow)).map((cell) => ({
+      ...cell,
+      sign: (isKnown(cell.status) ? STATUS_LOOKS[cell.status] : UNKNOWN).sign,
+      ends: cell.status === 'ok' ? 'ok' : cell.ended,
+    }));
+    const known = Object.keys(STATUS_LOOKS).filter(isKnown);
+    const present = known.filter((status) => rows.some((row) => row.status === status));
+    const unknown = [...new Set(data.map(({status}) => status))].filter((status) => !isKnown(status)).sort();
+    const count = (fits: (status: string) => boolean): number => rows.filter((row) => fits(row.status ?? '')).length;
+    const legend = [
+      ...present.map((status) => `${STATUS_LOOKS[status].sign} ${status} ${count((one) => one === status)}`),
+      ...(unknown.length === 0 ? [] : [`${UNKNOWN.sign} other ${count((one) => !isKnown(one))}`]),
+    ];
     return {
       $schema: SCHEMA,
-      title: heading(
-        TITLE,
-        present
-          .map(
-            (status) =>
-              `${STATUS_LOOKS[status].sign} ${status} ${data.filter((cell) => cell.status === status).length}`,
-          )
-          .join(' · '),
-        note,
-      ),
+      title: heading(TITLE, legend.join('   '), note),
       data: {name: 'cells', values: data.map((datum) => ({...datum}))},
-      width: {step: 22},
-      height: {step: 22},
-      encoding: {
-        x: {
-          field: 'column',
-          type: 'nominal',
-          title: null,
-          axis: {orient: 'bottom', labelAngle: -50, labelColor: INK, labelOverlap: false, labelLimit: 220, grid: false},
-        },
-        y: {field: 'panel', type: 'nominal', title: null, axis: {labelLimit: 420, labelOverlap: false}},
-      },
+      width: {step: SQUARE},
+      height: {step: SQUARE},
+      encoding: mapAxes(data, SQUARE),
       layer: [
         {
           mark: {type: 'rect', cornerRadius: 3, stroke: PAPER, strokeWidth: 2},
@@ -62,7 +51,7 @@ export const coverage: Chart = {
               legend: null,
               scale: {
                 domain: [...present, ...unknown],
-                range: [...present.map((status) => STATUS_LOOKS[status].color), ...unknown.map(() => '#8c959f')],
+                range: [...present.map((status) => STATUS_LOOKS[status].color), ...unknown.map(() => UNKNOWN.color)],
               },
             },
             tooltip: [...CELL_TOOLTIP, {field: 'ends', type: 'nominal', title: 'ended'}],

@@ -1,9 +1,10 @@
 import type {RequestRow} from '../../harness/contract/columns.ts';
 import {formatSignificant} from '../../harness/contract/units.ts';
+import {linearAxis} from '../axes.ts';
 import {cellData, rowKey} from '../cell.ts';
 import type {Chart} from '../chart.ts';
-import {CELL_TOOLTIP, cellPanels, figureLayer, firstCells, withoutRow} from '../panels.ts';
-import {BLUE, ORANGE} from '../theme.ts';
+import {axisSide, CELL_TOOLTIP, cellPanels, figureLayer, firstCells, unity, withoutRow} from '../panels.ts';
+import {BLUE, ORANGE, PAPER} from '../theme.ts';
 
 const TITLE = 'Request times, round by round';
 const MOST_CELLS = 16;
@@ -25,7 +26,7 @@ export function thinned<T>(sorted: readonly T[], most: number): T[] {
 function byRound(requests: readonly RequestRow[]): Map<number, number[]> {
   const rounds = new Map<number, number[]>();
   for (const {round, latency_us: latency} of requests) {
-    if (round === null || latency === null) continue;
+    if (round === null || latency === null || latency <= 0) continue;
     const known = rounds.get(round);
     if (known === undefined) rounds.set(round, [latency / US_A_MS]);
     else known.push(latency / US_A_MS);
@@ -53,7 +54,7 @@ export const requestTimes: Chart = {
       if (rounds.size === 0) return [];
       const medians = [...rounds.values()].map(middle);
       const all = middle([...rounds.values()].flat().sort((a, b) => a - b));
-      return all <= 0 ? [] : [{cell, rounds, all, drift: Math.max(...medians) / Math.min(...medians)}];
+      return [{cell, rounds, all, drift: Math.max(...medians) / Math.min(...medians)}];
     });
     if (cells.length === 0) return null;
     const {data: shown, note} = firstCells(
@@ -61,41 +62,59 @@ export const requestTimes: Chart = {
       MOST_CELLS,
       'cells, by how far their rounds differ',
     );
-    const data = shown.flatMap(({cell, rounds, all, drift}) =>
-      [...rounds].flatMap(([round, times]) => {
+    const data = shown.flatMap(({cell, rounds, all, drift}) => {
+      const wander = rounds.size < 2 ? 'one round' : `rounds differ by ${(100 * (drift - 1)).toFixed(1)} %`;
+      return [...rounds].flatMap(([round, times]) => {
         const base = {
           ...withoutRow(cell),
-          panel: `${cell.label} · ${cell.panel}`,
+          panel: `${cell.label} · ${cell.panel}: ${wander}`,
           label: `round ${round + 1} (${times.length})`,
           median: null as number | null,
           relative: null as number | null,
+          // The cell is told apart by its requests; how it ended stands elsewhere.
+          ended: '',
           figure: '',
-          drift: rounds.size < 2 ? 'one round' : `× ${drift.toFixed(3)} between rounds`,
+          drift: wander,
         };
         return [
           ...thinned(times, MOST_A_ROUND).map((ms) => ({...base, relative: ms / all})),
-          {...base, median: middle(times) / all, figure: `${formatSignificant(middle(times))} ms`},
+          {...base, median: middle(times) / all, figure: `median ${formatSignificant(middle(times))} ms`},
         ];
-      }),
-    );
+      });
+    });
     const values = data.flatMap(({relative, median}) => [relative, median]).filter((value) => value !== null);
+    const axes = linearAxis([Math.min(0.95, ...values), Math.max(1.05, ...values)]);
     const x = {
       type: 'quantitative' as const,
       title: 'latency ÷ median latency of the cell',
-      scale: {domain: [Math.min(0.95, ...values), Math.max(1.05, ...values)], nice: true, zero: false},
+      scale: axes.scale,
+      axis: {...axes.axis, ...axisSide(data.filter(({median}) => median !== null).length)},
     };
     const tooltip = [...CELL_TOOLTIP, {field: 'drift', type: 'nominal', title: 'medians'} as const];
     return cellPanels({
       title: TITLE,
-      notes: ['In brackets the requests of the round; of many, evenly spaced ones are drawn.', note],
+      notes: [
+        'Blue strokes: requests; orange diamond: median of the round. In brackets the number of requests; of many, evenly spaced ones are drawn.',
+        note,
+      ],
       data,
+      below: unity(x),
       layers: [
         {
           mark: {type: 'tick', color: BLUE, thickness: 1.2, opacity: 0.6, height: {band: 0.7}},
           encoding: {x: {...x, field: 'relative'}, tooltip},
         },
         {
-          mark: {type: 'point', filled: true, shape: 'diamond', size: 60, color: ORANGE, opacity: 1},
+          mark: {
+            type: 'point',
+            filled: true,
+            shape: 'diamond',
+            size: 60,
+            color: ORANGE,
+            opacity: 1,
+            stroke: PAPER,
+            strokeWidth: 0.5,
+          },
           encoding: {x: {...x, field: 'median'}, tooltip},
         },
         figureLayer(),

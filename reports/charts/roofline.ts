@@ -1,7 +1,8 @@
 import {formatScaled, formatSignificant} from '../../harness/contract/units.ts';
+import {extent, logAxis} from '../axes.ts';
 import {cellData} from '../cell.ts';
 import type {Chart} from '../chart.ts';
-import {firstCells, ratioAxis, withoutRow} from '../panels.ts';
+import {firstCells, withoutRow, withStatus} from '../panels.ts';
 import {axisTitle} from '../text.ts';
 import {MUTED} from '../theme.ts';
 import {type Position, scatter} from './scatter.ts';
@@ -14,22 +15,40 @@ export const roofline: Chart = {
   id: 'roofline',
   title: TITLE,
   about:
-    'A decode step reads all weights once. On the line, memory is the limit; a point below it loses time elsewhere: unpacking, launching, waiting. Both axes are logarithmic.',
+    'A decode step reads all weights once. On the line, memory is the limit; a point below it loses time elsewhere: unpacking, launching, waiting. The upright stroke of a point is the 95 % interval of its speed. Both axes are logarithmic.',
   absent: 'No cell has both a decode speed and a measured memory bandwidth.',
   spec: ({rows}) => {
     const {data, note} = firstCells(
       cellData(rows).flatMap((cell) => {
         const {bandwidth_ratio: ratio, memory_bandwidth_bytes_per_s: bandwidth, bytes_per_token: bytes} = cell.row;
-        if (ratio === null || bandwidth === null || bytes === null || ratio <= 0 || bytes <= 0) return [];
-        const figure = `${formatSignificant(100 * ratio)} % of ${formatScaled(bandwidth, 'B/s')}`;
+        if (ratio === null || bandwidth === null || bytes === null || ratio <= 0 || bytes <= 0 || bandwidth <= 0) {
+          return [];
+        }
+        const {
+          decode_tokens_per_s: speed,
+          decode_tokens_per_s_ci_low: low,
+          decode_tokens_per_s_ci_high: high,
+        } = cell.row;
+        const gigabytes = bytes / GB;
+        const steps = (ratio * bandwidth) / bytes;
+        // Tokens a second of all sequences; a step makes one token of each.
+        const scaled = (tokens: number | null): number | null =>
+          tokens === null || tokens <= 0 || speed === null || speed <= 0 ? null : (steps * tokens) / speed;
+        const [least, most] = [scaled(low), scaled(high)];
         return [
           {
             ...withoutRow(cell),
-            gigabytes: bytes / GB,
-            steps: (ratio * bandwidth) / bytes,
+            gigabytes,
+            steps,
+            low: most === null ? null : least,
+            high: least === null ? null : most,
             bandwidth,
-            figure,
+            figure: withStatus(
+              cell,
+              `${formatSignificant(steps)} steps/s, ${formatSignificant(100 * ratio)} % of ${formatScaled(bandwidth, 'B/s')}`,
+            ),
             named: true,
+            at: {x: gigabytes, y: steps},
           },
         ];
       }),
@@ -38,32 +57,29 @@ export const roofline: Chart = {
     // Threads and runs of one device differ a little: its ceiling is the most that was measured.
     const ceilings = new Map<string, number>();
     for (const {device, bandwidth} of data) ceilings.set(device, Math.max(bandwidth, ceilings.get(device) ?? 0));
-    const sizes = data.map(({gigabytes}) => gigabytes);
-    const ends = [Math.min(...sizes) / 1.5, Math.max(...sizes) * 1.5];
+    const [smallest, largest] = extent(data.map(({gigabytes}) => gigabytes)) ?? [1, 1];
+    const ends: [number, number] = [smallest / 1.5, largest * 1.5];
     const lines = [...ceilings].flatMap(([device, bandwidth]) =>
       ends.map((gigabytes, end) => ({
         device,
         gigabytes,
         steps: bandwidth / GB / gigabytes,
-        name: end === 1 ? formatScaled(bandwidth, 'B/s') : '',
+        name: end === 1 ? `${device}: ${formatScaled(bandwidth, 'B/s')}` : '',
       })),
     );
-    const steps = [...data.map((one) => one.steps), ...lines.map((one) => one.steps)];
-    const heights = [Math.min(...steps), ratioAxis(steps).scale.domain[1]];
+    const [lowest, highest] = extent([...data, ...lines].map(({steps}) => steps)) ?? [1, 1];
     const axes: Position = {
       x: {
         field: 'gigabytes',
         type: 'quantitative',
-        title: axisTitle('bytes_per_token', 'GB'),
-        scale: {type: 'log', domain: ends, nice: false},
-        axis: {format: ',~r', tickCount: 5},
+        title: `${axisTitle('bytes_per_token', 'GB')}, logarithmic`,
+        ...logAxis(ends),
       },
       y: {
         field: 'steps',
         type: 'quantitative',
-        title: 'decode steps per second',
-        scale: {type: 'log', domain: heights, nice: false},
-        axis: ratioAxis(steps).axis,
+        title: 'decode steps per second, logarithmic',
+        ...logAxis([lowest / 1.3, highest * 1.1]),
       },
     };
     return scatter({
@@ -82,6 +98,10 @@ export const roofline: Chart = {
           data: {name: 'ceilings', values: lines},
           mark: {type: 'text', align: 'left', dx: 5, fontSize: 10, color: MUTED},
           encoding: {...axes, text: {field: 'name', type: 'nominal'}},
+        },
+        {
+          mark: {type: 'rule', color: MUTED},
+          encoding: {x: axes.x, y: {...axes.y, field: 'low'}, y2: {field: 'high'}},
         },
       ],
     });

@@ -1,35 +1,55 @@
 import type {TopLevelSpec} from 'vega-lite';
+import {type Measured, shareOf} from '../axes.ts';
 import type {CellDatum} from '../cell.ts';
+import {labelPlaces} from '../label-places.ts';
 import {CELL_TOOLTIP, CHART_WIDTH, heading, type Layers, SCHEMA} from '../panels.ts';
+import {clean} from '../text.ts';
+import {textWidth} from '../text-width.ts';
 import {CONFIG, INK, PALETTE, PAPER, SHAPES} from '../theme.ts';
 
-/** Names beside points help as long as they do not cover each other. */
+/** Names beside points help as long as most of them find room. */
 const MOST_NAMES = 24;
+const WIDTH = CHART_WIDTH + 120;
+const HEIGHT = 360;
+const FONT_SIZE = 10;
 
-type Encoding = NonNullable<Extract<TopLevelSpec, {mark: unknown; width?: unknown}>['encoding']>;
+/** One direction of the plane: its field, its title with unit, and its axis. */
+export interface Direction extends Measured {
+  readonly field: string;
+  readonly type: 'quantitative';
+  readonly title: string;
+}
+
 /** Where a point stands. */
 export interface Position {
-  readonly x: NonNullable<Encoding['x']>;
-  readonly y: NonNullable<Encoding['y']>;
+  readonly x: Direction;
+  readonly y: Direction;
+}
+
+export interface Point extends CellDatum {
+  readonly named: boolean;
+  /** In the units of the axes. */
+  readonly at: {readonly x: number; readonly y: number};
 }
 
 /** One point a cell; its colour and its shape are the device. */
 export function scatter(options: {
   readonly title: string;
   readonly notes: readonly (string | null)[];
-  readonly data: readonly (CellDatum & {readonly named: boolean})[];
+  readonly data: readonly Point[];
   /** Position of a point. */
   readonly encoding: Position;
   /** Drawn below the points. */
   readonly below?: Layers;
   readonly figureTitle: string;
 }): TopLevelSpec {
+  const {x, y} = options.encoding;
   const devices = [...new Set(options.data.map(({device}) => device))];
-  const named = options.data.filter((datum) => datum.named).length <= MOST_NAMES;
   const cycle = <T>(values: readonly T[]): T[] => devices.flatMap((_, index) => values[index % values.length] ?? []);
   const scale = (range: readonly string[]) => ({domain: devices, range: cycle(range)});
   const encoding = {
-    ...options.encoding,
+    x,
+    y,
     color: {field: 'device', type: 'nominal' as const, scale: scale(PALETTE), title: 'device'},
     shape: {field: 'device', type: 'nominal' as const, scale: scale(SHAPES), title: 'device'},
     tooltip: [...CELL_TOOLTIP, {field: 'figure', type: 'nominal' as const, title: options.figureTitle}],
@@ -37,20 +57,61 @@ export function scatter(options: {
   return {
     $schema: SCHEMA,
     title: heading(options.title, ...options.notes),
-    data: {
-      name: 'cells',
-      values: options.data.map((datum) => ({...datum, name: named && datum.named ? datum.format : ''})),
-    },
-    width: CHART_WIDTH + 80,
-    height: 340,
+    data: {name: 'cells', values: named(options.data, options.encoding)},
+    width: WIDTH,
+    height: HEIGHT,
     layer: [
       ...(options.below ?? []),
       {mark: {type: 'point', filled: true, size: 80, opacity: 0.95, stroke: PAPER, strokeWidth: 0.7}, encoding},
       {
-        mark: {type: 'text', align: 'left', dx: 8, dy: -6, fontSize: 10, color: INK},
-        encoding: {...options.encoding, text: {field: 'name', type: 'nominal'}},
+        mark: {
+          type: 'text',
+          fontSize: FONT_SIZE,
+          color: INK,
+          dx: {expr: 'datum.dx'},
+          dy: {expr: 'datum.dy'},
+          align: {expr: 'datum.align'},
+        },
+        encoding: {x, y, text: {field: 'name', type: 'nominal'}},
       },
     ],
-    config: {...CONFIG, axisY: {grid: true, labelPadding: 6}},
+    config: {
+      ...CONFIG,
+      axisY: {grid: true, labelPadding: 6},
+      legend: {...CONFIG.legend, orient: 'bottom', columns: 5},
+    },
   };
+}
+
+/** The data with the names that find room, and where they stand. */
+function named(data: readonly Point[], {x, y}: Position) {
+  const nameOf = names(data);
+  const wanted = data.filter((datum) => datum.named).length <= MOST_NAMES;
+  const places = labelPlaces(
+    data.map((datum) => ({
+      x: shareOf(datum.at.x, x.scale) * WIDTH,
+      y: (1 - shareOf(datum.at.y, y.scale)) * HEIGHT,
+      width: wanted && datum.named ? textWidth({fontSize: FONT_SIZE}, nameOf(datum)) : 0,
+    })),
+    {width: WIDTH, height: HEIGHT},
+  );
+  return data.map(({at: _, ...datum}, index) => {
+    const place = places[index] ?? null;
+    return {
+      ...datum,
+      name: place === null ? '' : nameOf(datum),
+      dx: place?.dx ?? 0,
+      dy: place?.dy ?? 0,
+      align: place?.align ?? 'left',
+    };
+  });
+}
+
+/** Names say what differs: the format, and the model and engine where there are several. */
+function names(data: readonly Point[]): (datum: Pick<CellDatum, 'model' | 'format' | 'runner'>) => string {
+  const shown = data.filter((datum) => datum.named);
+  const keys = (['model', 'format', 'runner'] as const).filter(
+    (key) => key === 'format' || new Set(shown.map((datum) => datum[key])).size > 1,
+  );
+  return (datum) => keys.map((key) => clean(datum[key], 24)).join(' · ');
 }

@@ -1,65 +1,26 @@
-import type {ResultRow} from '../../harness/contract/columns.ts';
-import {controlFormat, FORMATS, type Format} from '../../harness/contract/format.ts';
 import {formatSignificant} from '../../harness/contract/units.ts';
+import {timesAxis} from '../axes.ts';
 import {cellData} from '../cell.ts';
+import {cellMap} from '../cell-map.ts';
 import type {Chart} from '../chart.ts';
+import {controls, isQuantized, type TimesControl, timesControl} from '../controls.ts';
 import {
+  axisSide,
   CELL_TOOLTIP,
   cellPanels,
   ENDED_LAYER,
   figureLayer,
-  firstCells,
+  gap,
   type Layers,
-  ratioAxis,
+  MAX_LINES,
+  unity,
   withoutRow,
+  withStatus,
 } from '../panels.ts';
-import {BLUE, MUTED, ORANGE, PAPER} from '../theme.ts';
+import {withInterval} from '../text.ts';
+import {BLUE, ORANGE, PAPER} from '../theme.ts';
 
 const TITLE = 'Speed relative to the 16-bit control';
-/** What must be equal for one cell to be the control of another. */
-const SHARED = [
-  'run_id',
-  'model',
-  'device',
-  'workload',
-  'runner',
-  'batch',
-  'concurrency',
-  'threads',
-  'gpu_layers',
-] as const;
-type Measure = 'prefill_tokens_per_s' | 'decode_tokens_per_s';
-
-/** The cells of the 16-bit control format, by everything that they must share with the cells they are set against. */
-function controls(rows: readonly ResultRow[]): (row: ResultRow) => ResultRow | null {
-  const keyOf = (row: ResultRow, format: string): string =>
-    JSON.stringify([format, ...SHARED.map((name) => row[name])]);
-  const byKey = new Map<string, ResultRow>();
-  for (const row of rows) {
-    const key = keyOf(row, row.format ?? '');
-    // The first in the order of the table; of several kernels in 16 bit that is one and the same in every report.
-    if (row.status === 'ok' && !byKey.has(key)) byKey.set(key, row);
-  }
-  return (row) => {
-    const {format} = row;
-    if (format === null || !(format in FORMATS)) return null;
-    const control = byKey.get(keyOf(row, controlFormat(format as Format))); // looked up just before
-    return control === undefined || control === row ? null : control;
-  };
-}
-
-/** Ratio of two medians; its interval from theirs on the log scale, where both have one. */
-function ratio(row: ResultRow, control: ResultRow, measure: Measure) {
-  const [a, b] = [row[measure], control[measure]];
-  if (a === null || b === null || a <= 0 || b <= 0) return null;
-  const half = (one: ResultRow): number | null => {
-    const [low, high] = [one[`${measure}_ci_low`], one[`${measure}_ci_high`]];
-    return low === null || high === null || low <= 0 ? null : Math.log(high / low) / 2;
-  };
-  const [halfA, halfB] = [half(row), half(control)];
-  const width = halfA === null || halfB === null ? null : Math.exp(Math.hypot(halfA, halfB));
-  return {value: a / b, low: width === null ? null : a / b / width, high: width === null ? null : (a / b) * width};
-}
 
 /** How many times as fast each quantized cell is as 16 bit in the same engine on the same device. */
 export const speedVsControl: Chart = {
@@ -70,48 +31,59 @@ export const speedVsControl: Chart = {
   absent: 'No quantized cell has a measured 16-bit control in the same run and engine.',
   spec: ({rows}) => {
     const controlOf = controls(rows);
-    const compared = cellData(rows).flatMap((cell) => {
-      const control = controlOf(cell.row);
-      if (control === null) return [];
-      const [decode, prefill] = [
-        ratio(cell.row, control, 'decode_tokens_per_s'),
-        ratio(cell.row, control, 'prefill_tokens_per_s'),
-      ];
-      if (decode === null && prefill === null && cell.ended === '') return [];
-      const words = (one: {value: number} | null): string => (one === null ? '–' : `${formatSignificant(one.value)}×`);
+    let without = 0;
+    const data = cellData(rows).flatMap((cell) => {
+      const {row} = cell;
+      const control = controlOf(row);
+      if (control === null) {
+        if (isQuantized(row)) without++;
+        return [];
+      }
+      const decode = timesControl(row, control, 'decode_tokens_per_s');
+      const prefill = timesControl(row, control, 'prefill_tokens_per_s');
+      const measured = decode !== null || prefill !== null;
+      const words = (one: TimesControl | null): string => (one === null ? '–' : `${formatSignificant(one.value)}×`);
+      const whole = (one: TimesControl | null): string =>
+        one === null ? '–' : withInterval(one.value, one.low, one.high, '×');
       return [
         {
           ...withoutRow(cell),
+          ended: gap(cell, measured),
           decode: decode?.value ?? null,
           decodeLow: decode?.low ?? null,
           decodeHigh: decode?.high ?? null,
           prefill: prefill?.value ?? null,
           prefillLow: prefill?.low ?? null,
           prefillHigh: prefill?.high ?? null,
-          figure: decode === null && prefill === null ? '' : `${words(decode)} / ${words(prefill)}`,
+          value: decode?.value ?? prefill?.value ?? null,
+          short: measured ? `${words(decode)} / ${words(prefill)}` : '',
+          figure: measured ? withStatus(cell, `${words(decode)} / ${words(prefill)}`) : '',
+          whole: measured ? `${whole(decode)} / ${whole(prefill)}` : '',
         },
       ];
     });
-    if (!compared.some(({decode, prefill}) => decode !== null || prefill !== null)) return null;
-    const {data, note} = firstCells(compared);
-    const values = data.flatMap((one) => [
-      one.decode,
-      one.decodeLow,
-      one.decodeHigh,
-      one.prefill,
-      one.prefillLow,
-      one.prefillHigh,
-    ]);
-    const [least, most] = ratioAxis([0.5, 2, ...values.map((value) => (value === null || value <= 0 ? null : value))])
-      .scale.domain;
-    const lowest = Math.min(0.5, ...values.filter((value): value is number => value !== null && value > 0));
-    const domain = [Math.min(lowest, least === 0 ? lowest : least), most];
-    const scale = {type: 'log' as const, base: 2, domain, nice: true};
+    if (!data.some(({value}) => value !== null)) return null;
+    const missing =
+      without === 0
+        ? null
+        : `${without} quantized ${without === 1 ? 'cell has' : 'cells have'} no control in their run.`;
+    if (data.length > MAX_LINES) {
+      return cellMap({
+        title: TITLE,
+        notes: ['Decode / prefill; the shade is that of decode: blue is faster than 16 bit, orange slower.', missing],
+        data: data.map((one) => ({...one, figure: one.whole})),
+        figureTitle: 'decode / prefill ÷ control',
+        around1: true,
+      });
+    }
+    const axes = timesAxis(
+      data.flatMap((one) => [one.decode, one.decodeLow, one.decodeHigh, one.prefill, one.prefillLow, one.prefillHigh]),
+    );
     const x = {
       type: 'quantitative' as const,
       title: 'tokens/s ÷ tokens/s of the 16-bit control',
-      scale,
-      axis: {format: '~g'},
+      scale: axes.scale,
+      axis: {...axes.axis, ...axisSide(data.length)},
     };
     const series = (name: 'decode' | 'prefill', color: string, shape: string): Layers => [
       {
@@ -122,24 +94,19 @@ export const speedVsControl: Chart = {
         mark: {type: 'point', filled: true, size: 60, color, shape, opacity: 1, stroke: PAPER, strokeWidth: 0.5},
         encoding: {
           x: {...x, field: name},
-          tooltip: [...CELL_TOOLTIP, {field: 'figure', type: 'nominal', title: 'decode / prefill ÷ control'}],
+          tooltip: [...CELL_TOOLTIP, {field: 'whole', type: 'nominal', title: 'decode / prefill ÷ control'}],
         },
       },
     ];
     return cellPanels({
       title: TITLE,
-      notes: ['Circle decode, square prefill; figures: decode / prefill. The line at 1 is the control.', note],
-      data,
-      layers: [
-        {
-          mark: {type: 'rule', color: MUTED, opacity: 0.6, strokeDash: [3, 3]},
-          encoding: {x: {...x, datum: 1}, y: {value: 0}, y2: {value: 'height'}},
-        },
-        ...series('prefill', ORANGE, 'square'),
-        ...series('decode', BLUE, 'circle'),
-        ENDED_LAYER,
-        figureLayer(),
+      notes: [
+        'Circle decode, square prefill, each with its 95 % interval; figures: decode / prefill. The line at 1 is the control.',
+        missing,
       ],
+      data,
+      below: unity(x),
+      layers: [...series('prefill', ORANGE, 'square'), ...series('decode', BLUE, 'circle'), ENDED_LAYER, figureLayer()],
     });
   },
 };

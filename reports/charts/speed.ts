@@ -1,8 +1,22 @@
+import {COLUMNS} from '../../harness/contract/columns.ts';
 import {formatSignificant} from '../../harness/contract/units.ts';
+import {ratioAxis} from '../axes.ts';
 import {cellData} from '../cell.ts';
+import {cellMap, MAX_SQUARES} from '../cell-map.ts';
 import type {Chart} from '../chart.ts';
-import {CELL_TOOLTIP, cellPanels, ENDED_LAYER, figureLayer, firstCells, ratioAxis, withoutRow} from '../panels.ts';
-import {axisTitle} from '../text.ts';
+import {
+  axisSide,
+  CELL_TOOLTIP,
+  cellPanels,
+  ENDED_LAYER,
+  figureLayer,
+  firstCells,
+  gap,
+  MAX_LINES,
+  withoutRow,
+  withStatus,
+} from '../panels.ts';
+import {axisTitle, plusMinus, withInterval} from '../text.ts';
 import {BLUE, INK} from '../theme.ts';
 
 type Measure = 'prefill_tokens_per_s' | 'decode_tokens_per_s';
@@ -16,29 +30,39 @@ function speedChart(id: string, title: string, measure: Measure, about: string):
     absent: `No cell has a figure for ${axisTitle(measure)}.`,
     spec: ({rows}) => {
       if (!rows.some((row) => row[measure] !== null)) return null;
-      const {data, note} = firstCells(
-        cellData(rows).map((cell) => {
-          const [value, low, high] = [cell.row[measure], cell.row[`${measure}_ci_low`], cell.row[`${measure}_ci_high`]];
-          const interval =
-            low === null || high === null ? '' : ` (${formatSignificant(low)}–${formatSignificant(high)})`;
-          return {
-            ...withoutRow(cell),
-            value,
-            low,
-            high,
-            figure: value === null ? '' : formatSignificant(value) + interval,
-          };
-        }),
-      );
+      const {data: cells, note} = firstCells(cellData(rows), MAX_SQUARES);
+      const data = cells.map((cell) => {
+        const {row} = cell;
+        const [value, low, high] = [row[measure], row[`${measure}_ci_low`], row[`${measure}_ci_high`]];
+        return {
+          ...withoutRow(cell),
+          ended: gap(cell, value !== null),
+          value,
+          low,
+          high,
+          figure: value === null ? '' : withStatus(cell, withInterval(value, low, high)),
+          short: value === null ? '' : `${formatSignificant(value)} ${plusMinus(value, low, high)}`.trim(),
+        };
+      });
+      if (data.length > MAX_LINES) {
+        return cellMap({
+          title: `${title} (${COLUMNS[measure].unit})`,
+          notes: ['Median and half the width of its 95 % interval. Darker is faster.', note],
+          data,
+          figureTitle: axisTitle(measure),
+        });
+      }
+      const axes = ratioAxis(data.flatMap(({value, low, high}) => [value, low, high]));
       const x = {
         field: 'value',
         type: 'quantitative',
         title: axisTitle(measure),
-        ...ratioAxis(data.flatMap(({value, low, high}) => [value, low, high])),
+        scale: axes.scale,
+        axis: {...axes.axis, ...axisSide(data.length)},
       } as const;
       return cellPanels({
         title,
-        notes: ['Median and 95 % interval. A cell without a figure says how it ended.', note],
+        notes: ['Median and 95 % interval. A cell without a figure says how it ended.'],
         data,
         layers: [
           {mark: {type: 'rule', strokeWidth: 2, color: INK}, encoding: {x: {...x, field: 'low'}, x2: {field: 'high'}}},

@@ -25,7 +25,8 @@
     return texts === undefined || value === null ? value : texts[value];
   }
   /** As in text.ts: nothing that turns text around or breaks lines. */
-  const clean = (text) => text.replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069\uFFFE\uFFFF]/gu, ' ');
+  const clean = (text) =>
+    text.replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069\uFFFE\uFFFF]/gu, ' ');
 
   /* Figures, as in units.ts. */
   function significant(value) {
