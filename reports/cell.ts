@@ -67,7 +67,7 @@ const parts = (...texts: readonly (string | null)[]): string =>
 /** Differences that a label of format, runner and kernel does not show. */
 const FURTHER = ['isa', 'threads', 'gpu_layers', 'engine_build', 'host', 'run_id', 'cell_id'] as const;
 
-type Cell = CellDatum & {readonly row: ResultRow};
+export type Cell = CellDatum & {readonly row: ResultRow};
 
 /** Every chart asks for the cells of the same rows: sorting 100 000 of them fifteen times is most of a report. */
 const remembered = new WeakMap<readonly ResultRow[], readonly Cell[]>();

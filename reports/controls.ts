@@ -1,5 +1,6 @@
 import type {ResultRow} from '../harness/contract/columns.ts';
 import {controlFormat, FORMATS, type Format} from '../harness/contract/format.ts';
+import type {ReportAttribution} from '../harness/contract/report-data.ts';
 
 /** What must be equal for one cell to be the control of another. */
 const SHARED = [
@@ -54,8 +55,30 @@ export interface TimesControl {
   readonly high: number | null;
 }
 
+/**
+ * Finds how many times as fast a row is as its control: as attributed, by rounds that ran one after the other, so that
+ * drift of the host cancels; else the ratio of their medians. One figure, wherever a report tells it.
+ */
+export function timesControls(
+  rows: readonly ResultRow[],
+  attributions: readonly ReportAttribution[] = [],
+): (row: ResultRow, measure: Measure) => TimesControl | null {
+  const controlOf = controls(rows);
+  const keyOf = ({run_id: run, cell_id: cell}: ReportAttribution['row'], phase: string): string =>
+    JSON.stringify([run, cell, phase]);
+  const attributed = new Map(attributions.map((one) => [keyOf(one.row, one.phase), one.own ?? null]));
+  return (row, measure) => {
+    const control = controlOf(row);
+    if (control === null) return null;
+    const paired = attributed.get(keyOf(row, measure === 'decode_tokens_per_s' ? 'decode' : 'prefill'));
+    return paired == null
+      ? timesControl(row, control, measure)
+      : {value: paired.ratio, low: paired.low, high: paired.high};
+  };
+}
+
 /** Ratio of two medians; its interval from theirs on the log scale, where both have one. */
-export function timesControl(row: ResultRow, control: ResultRow, measure: Measure): TimesControl | null {
+function timesControl(row: ResultRow, control: ResultRow, measure: Measure): TimesControl | null {
   const [a, b] = [row[measure], control[measure]];
   if (a === null || b === null || a <= 0 || b <= 0) return null;
   const half = (one: ResultRow): number | null => {

@@ -22,6 +22,8 @@ export function findings(input: ReportInput): Finding[] {
   }));
 }
 
+/** The engine of the publications, which attributions start from. */
+const BASELINE_RUNNER = 'transformers';
 const TOKENS = 'tokens/s';
 const times = (value: number, low: number | null, high: number | null): string => withInterval(value, low, high, '×');
 const cellName = ({format, runner, kernel}: ResultRow): string =>
@@ -111,7 +113,7 @@ function effects({rows, attributions = []}: ReportInput): Finding[] {
   const all = attributions.flatMap((one): Effect[] => {
     const row = byKey.get(rowKey(one.row));
     if (row === undefined) return [];
-    const own = product(one.factors.filter(({name}) => name !== 'runtime'));
+    const own = one.own ?? product(one.factors.filter(({name}) => name !== 'runtime'));
     const ratio = one.total?.ratio ?? own?.ratio ?? null;
     return ratio === null || ratio <= 0 ? [] : [{one, row, own, size: Math.abs(Math.log(ratio))}];
   });
@@ -141,9 +143,17 @@ const factorWords = (name: string): string =>
 
 function sentence({one, row, own}: Effect): string {
   const {phase, total, factors} = one;
+  // Of a cell in transformers the two controls are one.
+  const isOwnBaseline = row.runner === BASELINE_RUNNER;
   const against = [
-    ...(own === null ? [] : [`${times(own.ratio, own.low, own.high)} the speed of 16 bit in the same engine`]),
-    ...(total === null ? [] : [`${times(total.ratio, total.low, total.high)} that of 16 bit in transformers`]),
+    ...(own === null || (isOwnBaseline && total !== null)
+      ? []
+      : [`${times(own.ratio, own.low, own.high)} the speed of 16 bit in the same engine`]),
+    ...(total === null
+      ? []
+      : [
+          `${times(total.ratio, total.low, total.high)} ${own === null || isOwnBaseline ? 'the speed' : 'that'} of 16 bit in transformers`,
+        ]),
   ].join(', ');
   const parts = factors
     .filter(({ratio}) => ratio !== null && formatSignificant(ratio) !== '1.00')

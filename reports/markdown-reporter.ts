@@ -4,9 +4,10 @@ import type {ReportClaim, ReportDecision} from '../harness/contract/report-data.
 import type {Reporter, ReportFile, ReportInput, RunData} from '../harness/contract/reporter.ts';
 import {formatBytes} from '../harness/contract/units.ts';
 import {cellData} from './cell.ts';
-import {controls, timesControl} from './controls.ts';
+import {timesControls} from './controls.ts';
 import {findings} from './findings.ts';
 import {clean, withInterval} from './text.ts';
+import {apart, WAITING} from './waiting.ts';
 
 /** A comment on a pull request may not be longer than 65 536 characters. */
 const MOST_ROWS = 120;
@@ -50,7 +51,7 @@ function markdown(input: ReportInput): string {
         : decisions.flatMap(answer),
     ],
     ['Findings', found.length === 0 ? ['No two measured cells can be compared.'] : found],
-    ['Cells', tables(rows)],
+    ['Cells', tables(input)],
     ...(claims.length === 0 ? [] : ([['Claims', claimTable(claims)]] as const)),
     ['Caveats', caveatLines(rows)],
     ['Provenance', provenance(runs)],
@@ -88,8 +89,8 @@ interface Shown {
   readonly of: (row: ResultRow) => string;
 }
 
-function shownColumns(rows: readonly ResultRow[]): Shown[] {
-  const controlOf = controls(rows);
+function shownColumns({rows, attributions}: ReportInput): Shown[] {
+  const timesOf = timesControls(rows, attributions);
   const rate = (value: number | null, low: number | null, high: number | null): string =>
     value === null ? '' : withInterval(value, low, high);
   const bytes = (value: number | null): string => (value === null ? '' : formatBytes(value));
@@ -101,8 +102,7 @@ function shownColumns(rows: readonly ResultRow[]): Shown[] {
     {
       title: 'decode ÷ 16 bit',
       of: (row) => {
-        const control = controlOf(row);
-        const times = control === null ? null : timesControl(row, control, 'decode_tokens_per_s');
+        const times = timesOf(row, 'decode_tokens_per_s');
         return times === null ? '' : withInterval(times.value, times.low, times.high, '×');
       },
     },
@@ -138,11 +138,12 @@ function shownColumns(rows: readonly ResultRow[]): Shown[] {
 }
 
 /** One table a device, model and workload; cells without figures say how they ended. */
-function tables(rows: readonly ResultRow[]): string[] {
+function tables(input: ReportInput): string[] {
+  const {rows} = input;
   if (rows.length === 0) return ['There are no rows.'];
-  const cells = cellData(rows);
+  const {ran: cells, waiting} = apart(cellData(rows));
   const shown = cells.slice(0, MOST_ROWS);
-  const columns = shownColumns(rows);
+  const columns = shownColumns(input);
   const ended = shown.some(({status}) => status !== 'ok');
   const lines: string[] = [];
   let panel: string | null = null;
@@ -164,6 +165,9 @@ function tables(rows: readonly ResultRow[]): string[] {
   lines.push('', 'In brackets the 95 % interval; × is relative to 16 bit in the same engine; empty: not measured.');
   if (cells.length > shown.length) {
     lines.push(`The first ${shown.length} of ${cells.length} rows; results.csv has them all.`);
+  }
+  if (waiting.length > 0) {
+    lines.push('', `${WAITING}:`, '', ...waiting.map(({label}) => `- ${escapeMarkdown(label)}`));
   }
   return lines;
 }

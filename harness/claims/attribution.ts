@@ -26,6 +26,8 @@ export interface Attribution {
   readonly phase: Phase;
   /** The cell ÷ the baseline, measured directly; null without a baseline. */
   readonly total: Ratio | null;
+  /** The cell ÷ 16 bit in the same engine, measured directly; null without that control. */
+  readonly own: Ratio | null;
   /** Their product is the total where none is missing. */
   readonly factors: readonly Factor[];
   /** Share of the memory bandwidth: of the cell, and of its 16-bit control. */
@@ -85,6 +87,7 @@ function attributePhase(cell: MeasuredCell, cells: readonly MeasuredCell[], phas
     row,
     phase,
     total: baseline === null ? null : ratioOf(column, cell, baseline),
+    own: control === null ? null : ratioOf(column, cell, control),
     factors: [
       runtime,
       formatFactor(phase, bytes),

@@ -17,6 +17,8 @@ export interface ReportAttribution {
   readonly row: {readonly run_id: string | null; readonly cell_id: string | null};
   readonly phase: 'prefill' | 'decode';
   readonly total: {readonly ratio: number; readonly low: number | null; readonly high: number | null} | null;
+  /** The cell against 16 bit in the same engine, paired by rounds where both ran in one run. */
+  readonly own?: {readonly ratio: number; readonly low: number | null; readonly high: number | null} | null;
   readonly factors: readonly ReportFactor[];
   /** Commands that would measure what is missing. */
   readonly missing: readonly string[];

@@ -1,7 +1,6 @@
 import {COLUMNS} from '../../harness/contract/columns.ts';
 import {formatSignificant} from '../../harness/contract/units.ts';
 import {ratioAxis} from '../axes.ts';
-import {cellData} from '../cell.ts';
 import {cellMap, MAX_SQUARES} from '../cell-map.ts';
 import type {Chart} from '../chart.ts';
 import {
@@ -18,6 +17,7 @@ import {
 } from '../panels.ts';
 import {axisTitle, clean} from '../text.ts';
 import {GREEN} from '../theme.ts';
+import {foldedCells} from '../waiting.ts';
 
 const TITLE = 'Energy per generated token';
 
@@ -30,7 +30,7 @@ export const energy: Chart = {
   absent: 'No cell has an energy figure: the host has no readable counter, or the runs were too short.',
   spec: ({rows}) => {
     if (!rows.some((row) => row.energy_j_per_token !== null)) return null;
-    const {data: cells, note} = firstCells(cellData(rows), MAX_SQUARES);
+    const {data: cells, note} = firstCells(foldedCells(rows), MAX_SQUARES);
     const data = cells.map((cell) => {
       const {energy_j_per_token: value, energy_source: source} = cell.row;
       return {

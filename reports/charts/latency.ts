@@ -1,7 +1,6 @@
 import {COLUMNS} from '../../harness/contract/columns.ts';
 import {formatSignificant} from '../../harness/contract/units.ts';
 import {ratioAxis} from '../axes.ts';
-import {cellData} from '../cell.ts';
 import {cellMap, MAX_SQUARES} from '../cell-map.ts';
 import type {Chart} from '../chart.ts';
 import {
@@ -18,6 +17,7 @@ import {
 } from '../panels.ts';
 import {axisTitle, plusMinus} from '../text.ts';
 import {BLUE, MUTED, ORANGE, PALETTE, PAPER} from '../theme.ts';
+import {foldedCells} from '../waiting.ts';
 
 const TITLE = 'Latency of a request';
 /** Percentile, its colour and its shape. */
@@ -37,7 +37,7 @@ export const latency: Chart = {
   absent: 'No cell has a latency.',
   spec: ({rows}) => {
     if (!rows.some((row) => row.latency_ms_p50 !== null)) return null;
-    const {data: cells, note} = firstCells(cellData(rows), MAX_SQUARES);
+    const {data: cells, note} = firstCells(foldedCells(rows), MAX_SQUARES);
     const data = cells.map((cell) => {
       const {latency_ms_p50: p50, latency_ms_p90: p90, latency_ms_p99: p99} = cell.row;
       const [low, high] = [cell.row.latency_ms_p90_ci_low, cell.row.latency_ms_p90_ci_high];

@@ -2,7 +2,6 @@ import type {ResultRow} from '../../harness/contract/columns.ts';
 import type {ReportDevice} from '../../harness/contract/report-data.ts';
 import {formatBytes} from '../../harness/contract/units.ts';
 import {linearAxis} from '../axes.ts';
-import {cellData} from '../cell.ts';
 import {cellMap} from '../cell-map.ts';
 import type {Chart} from '../chart.ts';
 import {
@@ -18,6 +17,7 @@ import {
 } from '../panels.ts';
 import {axisTitle, columnWords} from '../text.ts';
 import {BLUE, INK, MUTED, ORANGE, PALETTE, PAPER} from '../theme.ts';
+import {foldedCells} from '../waiting.ts';
 
 const KIB = 1024;
 const COLORS = [BLUE, PALETTE[5], ORANGE, '#9aa3ad'] as const;
@@ -85,7 +85,7 @@ function memoryChart(options: {
       // VRAM is no matter of devices that are known to have none.
       const other = new Set(devices?.filter(({kind}) => kind !== options.device).map(({name}) => name));
       const expected = (row: ResultRow): boolean => options.device === 'cpu' || !other.has(row.device ?? '');
-      const cells = cellData(rows).flatMap((cell) => {
+      const cells = foldedCells(rows).flatMap((cell) => {
         const kinds = kindsOf(cell.row);
         return kinds.length > 0 || expected(cell.row) ? [{cell, kinds, capacity: capacityOf(cell.row)}] : [];
       });

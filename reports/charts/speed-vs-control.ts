@@ -3,7 +3,7 @@ import {timesAxis} from '../axes.ts';
 import {cellData} from '../cell.ts';
 import {cellMap} from '../cell-map.ts';
 import type {Chart} from '../chart.ts';
-import {controls, isQuantized, type TimesControl, timesControl} from '../controls.ts';
+import {controls, isQuantized, type TimesControl, timesControls} from '../controls.ts';
 import {
   axisSide,
   CELL_TOOLTIP,
@@ -27,20 +27,21 @@ export const speedVsControl: Chart = {
   id: 'speed-vs-control',
   title: TITLE,
   about:
-    'Each cell against 16 bit in the same engine, on the same device, with the same workload and threads: right of the line is faster, left is slower. Circle decode, square prefill.',
+    'Each cell against 16 bit in the same engine, on the same device, with the same workload and threads: more than 1 is faster, less is slower. Cells of one run are compared round by round, so that drift of the host cancels.',
   absent: 'No quantized cell has a measured 16-bit control in the same run and engine.',
-  spec: ({rows}) => {
+  spec: ({rows, attributions}) => {
     const controlOf = controls(rows);
+    const timesOf = timesControls(rows, attributions);
     let without = 0;
     const data = cellData(rows).flatMap((cell) => {
       const {row} = cell;
       const control = controlOf(row);
       if (control === null) {
-        if (isQuantized(row)) without++;
+        if (row.status === 'ok' && isQuantized(row)) without++;
         return [];
       }
-      const decode = timesControl(row, control, 'decode_tokens_per_s');
-      const prefill = timesControl(row, control, 'prefill_tokens_per_s');
+      const decode = timesOf(row, 'decode_tokens_per_s');
+      const prefill = timesOf(row, 'prefill_tokens_per_s');
       const measured = decode !== null || prefill !== null;
       const words = (one: TimesControl | null): string => (one === null ? '–' : `${formatSignificant(one.value)}×`);
       const whole = (one: TimesControl | null): string =>
@@ -66,7 +67,7 @@ export const speedVsControl: Chart = {
     const missing =
       without === 0
         ? null
-        : `${without} quantized ${without === 1 ? 'cell has' : 'cells have'} no control in their run.`;
+        : `${without} measured quantized ${without === 1 ? 'cell has no control in its run' : 'cells have no control in their run'}.`;
     if (data.length > MAX_LINES) {
       return cellMap({
         title: TITLE,

@@ -1,7 +1,6 @@
 import {COLUMNS} from '../../harness/contract/columns.ts';
 import {formatSignificant} from '../../harness/contract/units.ts';
 import {ratioAxis} from '../axes.ts';
-import {cellData} from '../cell.ts';
 import {cellMap, MAX_SQUARES} from '../cell-map.ts';
 import type {Chart} from '../chart.ts';
 import {
@@ -18,6 +17,7 @@ import {
 } from '../panels.ts';
 import {axisTitle, plusMinus, withInterval} from '../text.ts';
 import {BLUE, INK} from '../theme.ts';
+import {foldedCells} from '../waiting.ts';
 
 type Measure = 'prefill_tokens_per_s' | 'decode_tokens_per_s';
 
@@ -30,7 +30,7 @@ function speedChart(id: string, title: string, measure: Measure, about: string):
     absent: `No cell has a figure for ${axisTitle(measure)}.`,
     spec: ({rows}) => {
       if (!rows.some((row) => row[measure] !== null)) return null;
-      const {data: cells, note} = firstCells(cellData(rows), MAX_SQUARES);
+      const {data: cells, note} = firstCells(foldedCells(rows), MAX_SQUARES);
       const data = cells.map((cell) => {
         const {row} = cell;
         const [value, low, high] = [row[measure], row[`${measure}_ci_low`], row[`${measure}_ci_high`]];
@@ -85,11 +85,11 @@ export const decodeSpeed = speedChart(
   'decode-speed',
   'Decode speed',
   'decode_tokens_per_s',
-  'Tokens generated per second after the first one, prefill not included. Further right is faster.',
+  'Tokens generated per second after the first one, prefill not included. More is faster.',
 );
 export const prefillSpeed = speedChart(
   'prefill-speed',
   'Prefill speed',
   'prefill_tokens_per_s',
-  'Prompt tokens processed per second. Further right is faster.',
+  'Prompt tokens processed per second. More is faster.',
 );
