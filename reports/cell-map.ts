@@ -1,9 +1,11 @@
 import type {TopLevelSpec} from 'vega-lite';
+import {FORMATS, type Format} from '../harness/contract/format.ts';
 import {extent} from './axes.ts';
 import type {CellDatum} from './cell.ts';
 import {CELL_TOOLTIP, firstCells, heading, LINE_LABEL, lineName, SCHEMA} from './panels.ts';
 import {textWidth} from './text-width.ts';
 import {CONFIG, GRID, INK, PAPER, STATUS_LOOKS} from './theme.ts';
+import {WAITING} from './waiting.ts';
 
 /** More squares than this are no longer quick. */
 export const MAX_SQUARES = 600;
@@ -25,23 +27,21 @@ const COLUMNS = [
 ] as const;
 const join = (...parts: readonly string[]): string => parts.filter((part) => part !== '').join(' · ');
 
+const nominalBits = (format: string): number =>
+  Object.hasOwn(FORMATS, format) ? FORMATS[format as Format].nominalBits : 0; // looked up just before
+
 /** Each cell with its square; no two cells of a panel share one. Columns and rows sort as text in the order of the report. */
 export function squares<T extends CellDatum>(data: readonly T[]): (T & Square)[] {
   const name =
     COLUMNS.find(
       (column) => new Set(data.map((cell) => JSON.stringify([cell.panel, column(cell)]))).size === data.length,
     ) ?? COLUMNS[3];
-  // By the first appearance within any panel: wider formats first, as on lines.
-  const places = new Map<string, number>();
-  const seen = new Map<string, number>();
-  for (const cell of data) {
-    const place = seen.get(cell.panel) ?? 0;
-    seen.set(cell.panel, place + 1);
-    places.set(name(cell), Math.max(place, places.get(name(cell)) ?? 0));
-  }
-  const columns = [...places].sort(([a, x], [b, y]) => x - y || (a < b ? -1 : 1)).map(([column]) => column);
+  // Wider formats first, as on lines; what is alike stands together, whichever panels have it.
+  const bits = new Map(data.map((cell) => [name(cell), nominalBits(cell.format)]));
+  const columns = [...bits].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)).map(([column]) => column);
+  const seen = new Set(data.map(({panel}) => panel));
   const at = new Map(columns.map((column, index) => [column, index]));
-  const rows = new Map([...seen.keys()].map((panel, index) => [panel, index]));
+  const rows = new Map([...seen].map((panel, index) => [panel, index]));
   return data.map((cell) => ({
     ...cell,
     column: lineName(at.get(name(cell)) ?? 0, name(cell)),
@@ -63,7 +63,7 @@ export function mapAxes(data: readonly Square[], squareWidth: number) {
         labelExpr: LINE_LABEL,
         labelColor: INK,
         labelOverlap: false,
-        labelLimit: 220,
+        labelLimit: 300,
         grid: false,
         domain: false,
         ticks: false,
@@ -111,7 +111,11 @@ export function cellMap(options: {
   readonly figureTitle: string;
   readonly around1?: boolean;
 }): TopLevelSpec {
-  const {data: shown, note} = firstCells(options.data, MAX_SQUARES);
+  // A device that waits has one line in a list; in a map it would be a row of nothing.
+  const ran = options.data.filter(({panel}) => panel !== WAITING);
+  const waits =
+    ran.length === options.data.length ? null : 'Devices where nothing was measured yet are in the chart of coverage.';
+  const {data: shown, note} = firstCells(ran, MAX_SQUARES);
   const ends = extent(shown.map(({value}) => value)) ?? [1, 1];
   const data = squares(shown).map((cell) => {
     const {fill, ink} = look(cell.value, ends, options.around1 ?? false);
@@ -125,7 +129,7 @@ export function cellMap(options: {
   ];
   return {
     $schema: SCHEMA,
-    title: heading(options.title, ...(options.notes ?? []), note),
+    title: heading(options.title, ...(options.notes ?? []), waits, note),
     data: {name: 'cells', values: data.map((datum) => ({...datum}))},
     width: {step: width},
     height: {step: SQUARE_HEIGHT},

@@ -6,13 +6,14 @@ import {formatBytes} from '../harness/contract/units.ts';
 import {cellData} from './cell.ts';
 import {timesControls} from './controls.ts';
 import {findings} from './findings.ts';
+import {reasons} from './reasons.ts';
 import {clean, withInterval} from './text.ts';
 import {apart, WAITING} from './waiting.ts';
 
 /** A comment on a pull request may not be longer than 65 536 characters. */
 const MOST_ROWS = 120;
 const MOST_CLAIMS = 40;
-const MOST_LISTED = 6;
+const MOST_LISTED = 4;
 const MOST_RUNS = 20;
 
 /** A summary for a pull request: answer, findings, tables, caveats, provenance. */
@@ -73,7 +74,7 @@ function answer(decision: ReportDecision, index: number): string[] {
     ...(runnerUp === null ? [] : [`runner-up: ${target(runnerUp)}`]),
     `how sure: ${escapeMarkdown(sure)}`,
     ...(notMeasured.length === 0 ? [] : [`not measured: ${listed(notMeasured)}`]),
-    ...(excluded.length === 0 ? [] : [`cannot: ${listed(excluded.map(({name, reason: why}) => `${name}: ${why}`))}`]),
+    ...(excluded.length === 0 ? [] : [`cannot: ${listed(reasons(excluded))}`]),
   ];
   return [
     ...(index === 0 ? [] : ['']),

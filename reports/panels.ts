@@ -22,9 +22,9 @@ export interface Shown<T> {
 }
 
 /** The first cells in the order of the report, and a word on the rest. */
-export function firstCells<T>(data: readonly T[], most = MAX_CELLS, what = 'cells'): Shown<T> {
+export function firstCells<T>(data: readonly T[], most = MAX_CELLS, what = 'cells', where = 'results.csv'): Shown<T> {
   if (data.length <= most) return {data, note: null};
-  return {data: data.slice(0, most), note: `The first ${most} of ${data.length} ${what}; results.csv has them all.`};
+  return {data: data.slice(0, most), note: `The first ${most} of ${data.length} ${what}; ${where} has them all.`};
 }
 
 /** Without the row, which is no part of the data of a chart. */
@@ -114,7 +114,7 @@ const PAPER_LAYER = {
 } as const;
 
 const HEADING_LAYER = {
-  mark: {type: 'text', align: 'left', fontSize: 12, fontWeight: 600, color: INK, limit: CHART_WIDTH + 200, dy: 2},
+  mark: {type: 'text', align: 'left', fontSize: 12, fontWeight: 600, color: INK, limit: CHART_WIDTH + 260, dy: 2},
   encoding: {x: {value: 0}, text: {field: 'heading', type: 'nominal'}},
 } as const;
 

@@ -8,6 +8,7 @@ import {cellName, type Screened} from './screen.ts';
 /** What a device that was not measured cannot exceed: never a measurement, and never ranked. */
 export interface Ceiling {
   readonly name: string;
+  readonly device: string;
   /** Decoded tokens a second at the full bandwidth of the data sheet. */
   readonly tokensPerS: number;
   /** Cost cannot be below this; null without a price. */
@@ -40,6 +41,7 @@ export function ceilings(
     const name = `${cellName(row)} on ${row.device ?? ''}`;
     found.set(name, {
       name,
+      device: row.device ?? '',
       tokensPerS,
       usdPer1mTokensAtLeast:
         hours.length === 0 ? null : usdFor(1e6, tokensPerS, {usdPerHour: Math.min(...hours), date: ''}),

@@ -93,7 +93,11 @@ function nothingFits({excluded, waiting}: Decision): string {
     reasons.set(kind, (reasons.get(kind) ?? 0) + 1);
   }
   const [common = ['', 0]] = [...reasons].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
-  const example = excluded.find(({reason}) => reason.replace(/\d[\d.]*/g, '…') === common[0]) ?? first;
+  const figure = (reason: string): number => Number(/\d[\d.]*/.exec(reason)?.[0] ?? 0);
+  // The one that misses by least says most.
+  const [example = first] = excluded
+    .filter(({reason}) => reason.replace(/\d[\d.]*/g, '…') === common[0])
+    .sort((a, b) => figure(a.reason) - figure(b.reason) || (a.name < b.name ? -1 : 1));
   return `Nothing fits: none of ${excluded.length} cells; most often (${common[1]}) because, as for ${example.name}, ${example.reason}.`;
 }
 
@@ -131,16 +135,24 @@ export function breakEvenSentences({breakEvens, need}: Decision): string[] {
   });
 }
 
-/** What nobody measured, marked as such. */
+/** What nobody measured, marked as such: of every device the cell with the highest ceiling, and how many there are. */
 export function notMeasured({ceilings, waiting, unverified}: Decision): string[] {
-  const withCeiling = ceilings.map(
-    ({name, tokensPerS, usdPer1mTokensAtLeast, impossible}) =>
+  const counts = new Map<string, number>();
+  for (const {device} of ceilings) counts.set(device, (counts.get(device) ?? 0) + 1);
+  const withCeiling = ceilings.flatMap(({name, device, tokensPerS, usdPer1mTokensAtLeast, impossible}) => {
+    const count = counts.get(device);
+    // Ceilings are sorted, the highest first.
+    if (count === undefined) return [];
+    counts.delete(device);
+    const others = count === 1 ? '' : `; the ceilings of ${count - 1} more cells there are no higher`;
+    return [
       `${name}: not measured; ceiling (not a measurement) ${formatSignificant(tokensPerS)} tokens/s${
         usdPer1mTokensAtLeast === null
           ? ''
           : `, so at least $${formatSignificant(usdPer1mTokensAtLeast)} per 1M output tokens`
-      }${impossible ? '; even that is too slow for the need' : ''}`,
-  );
+      }${impossible ? '; even that is too slow for the need' : ''}${others}`,
+    ];
+  });
   const apis = unverified.map(
     ({candidate, missing}) =>
       `${candidate.name}: ${usd(candidate.usdPer1kRequests)} per 1 000 requests, ${usd(candidate.usdPerMonth)} a month by list price of ${candidate.offer.date}; ${missing.join(' and ')} not measured`,

@@ -32,6 +32,7 @@ export const DECISION_COLUMNS = [
   'requests_per_s_ci_low',
   'requests_per_s_ci_high',
   'ttft_ms_p90',
+  'latency_ms_p50',
   'latency_ms_p90',
   'latency_ms_p90_ci_low',
   'latency_ms_p90_ci_high',
@@ -171,9 +172,15 @@ function reasonAgainst(row: DecisionRow, need: Need): string | null {
   return latencyReason(row, need) ?? ttftReason(row, need) ?? memoryReason(row, need) ?? qualityReason(row, need);
 }
 
-function latencyReason({latency_ms_p90: p90, latency_ms_p90_ci_high: high}: DecisionRow, need: Need): string | null {
+function latencyReason(
+  {latency_ms_p50: p50, latency_ms_p90: p90, latency_ms_p90_ci_high: high}: DecisionRow,
+  need: Need,
+): string | null {
   const bound = need.p90_ms;
   if (bound === undefined) return null;
+  // More requests cannot help here: a p90 is never below the p50.
+  if (p90 === null && p50 !== null && p50 > bound)
+    return `half of the requests take more than ${ms(p50)}, above ${ms(bound)}`;
   if (p90 === null || high === null) return 'p90 was not measured: it takes 29 requests';
   if (p90 > bound) return `p90 of ${ms(p90)} is above ${ms(bound)}`;
   return high > bound ? `p90 of ${ms(p90)} may be up to ${ms(high)}, above ${ms(bound)}` : null;

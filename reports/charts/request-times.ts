@@ -63,11 +63,12 @@ export const requestTimes: Chart = {
       'cells, by how far their rounds differ',
     );
     const data = shown.flatMap(({cell, rounds, all, drift}) => {
-      const wander = rounds.size < 2 ? 'one round' : `rounds differ by ${(100 * (drift - 1)).toFixed(1)} %`;
+      const wander = rounds.size < 2 ? 'One round' : `Rounds differ by ${(100 * (drift - 1)).toFixed(1)} %`;
       return [...rounds].flatMap(([round, times]) => {
         const base = {
           ...withoutRow(cell),
-          panel: `${cell.label} · ${cell.panel}: ${wander}`,
+          // What is looked for stands first: long names may be cut.
+          panel: `${wander}: ${cell.label} · ${cell.panel}`,
           label: `round ${round + 1} (${times.length})`,
           median: null as number | null,
           relative: null as number | null,

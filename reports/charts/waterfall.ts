@@ -45,6 +45,7 @@ export const waterfall: Chart = {
       ),
       MOST,
       'cells and phases, by the size of their factors',
+      'bench compare',
     );
     const data = shown.flatMap((one) => {
       const cell = cells.get(rowKey(one.row));

@@ -3,20 +3,19 @@ import type {ReportInput} from '../../harness/contract/reporter.ts';
 import {rowKey} from '../cell.ts';
 import {findings} from '../findings.ts';
 import {countCaveats} from '../markdown-reporter.ts';
+import {reasons} from '../reasons.ts';
 import {html, type Markup} from './markup.ts';
 
 /** Anchor of a row, or null when the page does not show it. */
 export type AnchorOf = (key: string) => string | null;
 
 const nothing = html``;
-/** Reasons of this many cells are told one by one; of more, by kind. */
-const FEW = 4;
 /** Lines of a list that stand open; the others are opened by who wants them. */
 const OPEN_LINES = 4;
 
 export function answer({decisions = []}: ReportInput, anchorOf: AnchorOf): Markup {
   if (decisions.length === 0) {
-    return html`<p>No need was given, so nothing is recommended. <code>bench report PATH --need matrices/needs/intent-chat.yaml</code> puts the answer here; <code>bench decide PATH --p90-ms 800 --requests-per-hour 200</code> gives it at once.</p>`;
+    return html`<p>No need was given, and none of the examples of matrices/needs is about these results, so nothing is recommended. <code>bench report PATH --need matrices/needs/intent-chat.yaml</code> puts the answer here; <code>bench decide PATH --p90-ms 800 --requests-per-hour 200</code> gives it at once.</p>`;
   }
   return html`${decisions.map((decision, index) => one(decision, index, anchorOf))}`;
 }
@@ -42,23 +41,6 @@ function list(title: string, texts: readonly string[]): Markup {
   const lines = texts.map((text) => html`<li>${text}</li>`);
   if (lines.length <= OPEN_LINES + 1) return html`<dt>${title}</dt><dd><ul>${lines}</ul></dd>`;
   return html`<dt>${title}</dt><dd><ul>${lines.slice(0, OPEN_LINES)}</ul><details><summary>${lines.length - OPEN_LINES} more</summary><ul>${lines.slice(OPEN_LINES)}</ul></details></dd>`;
-}
-
-/** Why candidates were left out: figures differ from cell to cell, what is wrong does not. */
-function reasons(excluded: ReportDecision['excluded']): string[] {
-  if (excluded.length <= FEW) return excluded.map(({name, reason}) => `${name}: ${reason}`);
-  const kinds = new Map<string, {readonly name: string; readonly reason: string; count: number}>();
-  for (const {name, reason} of excluded) {
-    const kind = reason.replace(/\d[\d.]*/g, '…');
-    const known = kinds.get(kind);
-    if (known === undefined) kinds.set(kind, {name, reason, count: 1});
-    else known.count++;
-  }
-  return [...kinds.values()]
-    .sort((a, b) => b.count - a.count || (a.reason < b.reason ? -1 : 1))
-    .map(({name, reason, count}) =>
-      count === 1 ? `${name}: ${reason}` : `${count} cells, such as ${name}: ${reason}`,
-    );
 }
 
 export function findingList(input: ReportInput, anchorOf: AnchorOf): Markup {

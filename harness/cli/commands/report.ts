@@ -23,6 +23,7 @@ import {PACKAGE_ROOT} from '../package-root.ts';
 import {runFolders} from '../read-runs.ts';
 import {fontFiles, pageAssets} from '../report-assets.ts';
 import {readReportInput} from '../report-input.ts';
+import {shippedNeeds} from '../shipped-needs.ts';
 import {PRICES_PATH, readPrices} from '../shipped-prices.ts';
 import {plain} from '../terminal.ts';
 
@@ -55,7 +56,7 @@ export function registerReportCommand(program: Command, context: CommandContext)
     .option('--formats <list>', `comma-separated: ${FORMATS.join(', ')}`, FORMATS.join(','))
     .option(
       '--need <file>',
-      'a need to answer, as in matrices/needs; repeatable',
+      'a need to answer; repeatable (default: those of matrices/needs that the results can answer)',
       (file, known: readonly string[]) => [...known, file],
       [],
     )
@@ -132,7 +133,8 @@ async function decisionsOf(
   folders: readonly RunFolder[],
   {need: files, prices}: ReportOptions,
 ): Promise<ReportDecision[]> {
-  if (files.length === 0) return [];
+  const needs = files.length > 0 ? await Promise.all(files.map((need) => readNeed({need}))) : await shippedNeeds(rows);
+  if (needs.length === 0) return [];
   const byRun = new Map<string, RunFolder>();
   for (const [index, folder] of folders.entries()) {
     for (const {run_id: run} of runs[index]?.rows ?? []) {
@@ -141,8 +143,7 @@ async function decisionsOf(
   }
   const devices = await loadCatalogue(join(PACKAGE_ROOT, 'matrices', 'devices.yaml'));
   const decisions: ReportDecision[] = [];
-  for (const file of files) {
-    const need = await readNeed({need: file});
+  for (const need of needs) {
     decisions.push(
       reportDecision(await decideRuns({rows, folders: byRun}, need, {prices: readPrices(prices), devices})),
     );

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {requestFacts} from '../../../harness/claims/candidate.ts';
 import {judgePair} from '../../../harness/claims/decide.ts';
+import {notMeasured, reasonSentence} from '../../../harness/claims/decision-report.ts';
 import type {DecisionRow} from '../../../harness/claims/screen.ts';
 import type {DeviceEntry} from '../../../harness/contract/device.ts';
 import {buildMeasured} from './build.ts';
@@ -127,8 +128,29 @@ describe('the filter', () => {
     expect(reason({}, {p90_ms: 910})).toBeUndefined();
     expect(reason({}, {p90_ms: 905})).toBe('p90 of 900 ms may be up to 910 ms, above 905 ms');
     expect(reason({}, {p90_ms: 800})).toBe('p90 of 900 ms is above 800 ms');
-    expect(reason({latency_ms_p90: null, latency_ms_p90_ci_high: null}, {p90_ms: 800})).toBe(
-      'p90 was not measured: it takes 29 requests',
+    const few = {latency_ms_p90: null, latency_ms_p90_ci_high: null};
+    expect(reason({...few, latency_ms_p50: 700}, {p90_ms: 800})).toBe('p90 was not measured: it takes 29 requests');
+  });
+
+  it('needs no p90 where half of the requests are too slow already', () => {
+    const few = {latency_ms_p90: null, latency_ms_p90_ci_high: null};
+    expect(reason({...few, latency_ms_p50: 850}, {p90_ms: 800})).toBe(
+      'half of the requests take more than 850 ms, above 800 ms',
+    );
+  });
+
+  it('names the cell that misses a bound by least', () => {
+    const rows = [1500, 950, 1200].map((p50, index) =>
+      decisionRow({
+        cell_id: `c${index}`,
+        format: `f${index}`,
+        latency_ms_p50: p50,
+        latency_ms_p90: null,
+        latency_ms_p90_ci_high: null,
+      }),
+    );
+    expect(reasonSentence(decideOn(rows, buildNeed({p90_ms: 800})))).toContain(
+      'as for llama-3.2-1b f1 llama-cpp cpu-haswell on t4, half of the requests take more than 950 ms',
     );
   });
 
@@ -305,6 +327,35 @@ describe('what was not measured', () => {
     expect(ceilings[0]?.usdPer1mTokensAtLeast).toBeCloseTo((0.36 / (4800 * 3600)) * 1e6, 12);
     expect(ceilings[0]?.latencyMsAtLeast).toBeCloseTo(9 / 4.8, 9);
     expect(ceilings[0]?.impossible).toBe(false);
+  });
+
+  it('tells of each device that waits the highest ceiling, and how many more cells there are', () => {
+    const t4: DeviceEntry = {
+      name: 'h200',
+      kind: 'cuda',
+      title: 'H200',
+      memory_bytes: 141e9,
+      memory_bandwidth_bytes_per_s: 4.8e12,
+      fp16_flops: null,
+      tdp_w: null,
+      compute_capability: null,
+      sm_clock_hz: null,
+      match: {names: [], pci_ids: [], by_memory: false},
+      source: 'a test',
+    };
+    const waits = {device: 'h200', status: 'waiting', requests_per_s: null} as const;
+    const rows: DecisionRow[] = [
+      decisionRow({bytes_per_token: 1e9}),
+      decisionRow({cell_id: 'slow', format: 'gguf-q8_0', bytes_per_token: 2e9}),
+      decisionRow({cell_id: 'w1', format: 'gguf-q8_0', ...waits}),
+      decisionRow({cell_id: 'w2', ...waits}),
+    ];
+    const [first, ...others] = notMeasured(decideOn(rows, buildNeed({}), {devices: [t4]}));
+    expect(first).toContain(
+      'gguf-q4_k_m llama-cpp cpu-haswell on h200: not measured; ceiling (not a measurement) 4800 tokens/s',
+    );
+    expect(first).toContain('the ceilings of 1 more cells there are no higher');
+    expect(others.filter((text) => text.includes('ceiling'))).toEqual([]);
   });
 });
 
