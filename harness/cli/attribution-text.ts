@@ -1,5 +1,6 @@
 import {compareRows} from '../../reports/cell.ts';
 import type {Attribution, Factor} from '../claims/attribution.ts';
+import {formatSignificant} from '../contract/units.ts';
 import {renderTable, type TableColumn} from './table.ts';
 
 const COLUMNS: readonly TableColumn[] = [
@@ -47,8 +48,9 @@ export function attributionTable(attributions: readonly Attribution[]): string {
 function interval(of: Pick<Factor, 'ratio' | 'low' | 'high'> | null): string {
   if (of?.ratio === null || of === null) return '?';
   const {ratio, low, high} = of;
-  const spread = low === null || high === null || low === high ? '' : ` (${low.toFixed(2)}–${high.toFixed(2)})`;
-  return `${ratio.toFixed(2)}${spread}`;
+  const spread =
+    low === null || high === null || low === high ? '' : ` (${formatSignificant(low)}–${formatSignificant(high)})`;
+  return `${formatSignificant(ratio)}${spread}`;
 }
 
 function share(ratio: number | null): string {
