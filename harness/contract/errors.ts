@@ -38,7 +38,10 @@ const CATALOG = {
     exit: 2,
     hint: 'The bytes received are not the bytes announced; the file was removed. Try again or pin another revision.',
   },
-  SETUP_FAILED: {exit: 2, hint: 'Read the log named above, mend the cause and run the same command again.'},
+  SETUP_FAILED: {
+    exit: 2,
+    hint: 'Mend what the line above names (its log says more, where it names one), then run the same command again.',
+  },
   ENGINE_UNAVAILABLE: {exit: 2, hint: 'Run `bench doctor` to see what this machine can run and why not.'},
   GATE: {exit: 4, hint: 'A gate that you asked for said no.'},
   // --- a cell ends this way, and the sweep goes on

@@ -114,6 +114,11 @@ export const MatrixSchema = z.strictObject({
       z.enum(['threads', 'mmap', 'flash_attention', 'kv_type', 'engine_build', 'loop', 'ubatch_tokens']),
       z.array(z.union([z.string(), z.number(), z.boolean()])).min(1),
     )
+    .refine((axes) => Object.keys(axes).length > 0, {
+      error: 'is empty: give at least one setting, or leave sweep out',
+      // A key that is wrong has its own line.
+      when: ({issues}) => issues.length === 0,
+    })
     .default({}),
   exclude: z
     .array(RuleSchema.extend({reason: z.string().optional()}))

@@ -45,6 +45,7 @@ function explain(issue: Issue, base: Path, context: ExplainContext): string[] {
     }
     case 'invalid_type':
       if (value === undefined) return line(`is missing: give ${expectation(issue)}`);
+      if (value === null) return line(`is empty, but it must be ${expectation(issue)}`);
       return line(`${show(value)} is ${kindOf(value)}, but it must be ${expectation(issue)}`);
     case 'too_small':
       if (issue.origin === 'array') return line('is empty: give at least one');

@@ -87,9 +87,22 @@ function sweep(matrix: Matrix): Mistake[] {
         return [{path, text: `${JSON.stringify(value)} appears twice`}];
       }
       if (MatrixSettingsSchema.safeParse({[key]: value}).success) return [];
-      return [{path, text: `${JSON.stringify(value)} is no value for the setting ${key}`}];
+      const words = wordsOf(key);
+      const meant = typeof value === 'string' ? didYouMean(value, words) : '';
+      const there = words.length === 0 ? '' : `; there are ${words.join(', ')}`;
+      return [{path, text: `${JSON.stringify(value)} is no value for the setting ${key}${meant || there}`}];
     }),
   );
+}
+
+/** The words that a setting takes; none of one that takes numbers. */
+function wordsOf(key: string): readonly string[] {
+  const probe = MatrixSettingsSchema.safeParse({[key]: '\u0000'});
+  return probe.success
+    ? []
+    : probe.error.issues.flatMap((issue) =>
+        issue.code === 'invalid_value' ? issue.values.filter((one) => typeof one === 'string') : [],
+      );
 }
 
 function requests({requests: rule}: Matrix): Mistake[] {

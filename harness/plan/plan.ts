@@ -122,9 +122,12 @@ function remembered(estimate: Estimate): Estimate {
   };
 }
 
+/** Codes of a model that the matrix names and that cannot be had. */
+const OF_A_SOURCE: ReadonlySet<string> = new Set(['MODEL_SOURCE_INVALID', 'FILE_UNREADABLE']);
+
 /** A source that cannot be read is a mistake of the matrix file: say where it stands. */
 function placed(error: unknown, cell: Cell, {matrix, places}: LoadedMatrix): unknown {
-  if (!(error instanceof BenchError) || error.code !== 'MODEL_SOURCE_INVALID') return error;
+  if (!(error instanceof BenchError) || !OF_A_SOURCE.has(error.code)) return error;
   const index = matrix.models.findIndex(({name}) => name === cell.model);
   const own = matrix.models[index]?.sources?.[cell.format] !== undefined;
   const path = ['models', index, ...(own ? ['sources', cell.format] : ['source'])];

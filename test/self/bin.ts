@@ -8,6 +8,7 @@ import {engineLoop, nodeOverhead} from './engine-loop.ts';
 import {engines} from './engines.ts';
 import {making} from './making.ts';
 import {memoryEstimate} from './memory-estimate.ts';
+import {nativeBuild} from './native-build.ts';
 import {nvidia} from './nvidia.ts';
 import {pythonOverhead} from './python-overhead.ts';
 import {samplerCost} from './sampler-cost.ts';
@@ -19,6 +20,7 @@ import {harnessCost, killing} from './sweep.ts';
 const SECTIONS: readonly Section[] = [
   engineLoop,
   nodeOverhead,
+  nativeBuild,
   pythonOverhead,
   samplerCost,
   harnessCost,

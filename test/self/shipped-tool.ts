@@ -1,7 +1,7 @@
 import {createRequire} from 'node:module';
 import {dirname, join} from 'node:path';
 import {readHost} from '../../harness/cli/host.ts';
-import {buildShippedTool, type ShippedTool} from '../../harness/cli/setup/llama-native.ts';
+import {buildShippedTool, type ShippedTool, sourceVersion} from '../../harness/cli/setup/llama-native.ts';
 import type {SelfContext} from './section.ts';
 
 /** A tool of llama.cpp linked to the shipped libraries: both sides of a comparison run the same machine code. */
@@ -10,11 +10,12 @@ export async function shippedTool(tool: ShippedTool, {cacheDir, log}: SelfContex
   const {llamaPrebuiltDir} = host.software;
   if (llamaPrebuiltDir === null) throw new Error('no prebuilt llama.cpp for this platform');
   log(`${tool} on the shipped libraries`);
+  const packageDir = dirname(dirname(createRequire(import.meta.url).resolve('node-llama-cpp')));
   return buildShippedTool({
     tool,
-    packageDir: dirname(dirname(createRequire(import.meta.url).resolve('node-llama-cpp'))),
+    packageDir,
     prebuiltDir: llamaPrebuiltDir,
-    folder: join(cacheDir, 'llama-cpp', `${tool}-shipped`),
+    folder: join(cacheDir, 'llama-cpp', `${tool}-shipped-${await sourceVersion(packageDir)}`),
     searchPath: process.env['PATH'] ?? '',
     signal: new AbortController().signal,
   });

@@ -1,6 +1,7 @@
 import {join} from 'node:path';
 import type {Command} from 'commander';
 import {BenchError} from '../../contract/errors.ts';
+import {probePython} from '../../device/python.ts';
 import {cacheDir} from '../../weights/cache-dir.ts';
 import type {CommandContext} from '../context.ts';
 import {PACKAGE_ROOT} from '../package-root.ts';
@@ -34,6 +35,8 @@ export function registerSetupPythonCommand(program: Command, context: CommandCon
       const say = (text: string) => stderr.write(`${text}\n`);
       const own = env['BENCH_PYTHON'] ?? '';
       if (own !== '') {
+        const {reason} = await probePython({cacheDir: cacheDir(env), env, signal});
+        if (reason !== null) throw new BenchError('SETUP_FAILED', `BENCH_PYTHON: ${reason}`);
         const {torch, transformers} = await verify({executable: own, runnerDir, signal});
         say(`BENCH_PYTHON is set and works (torch ${torch}, transformers ${transformers}): no environment is needed`);
         stdout.write(`${own}\n`);

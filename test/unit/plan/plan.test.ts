@@ -88,6 +88,10 @@ describe('makePlan', () => {
     expect(await mistakesOf(() => plan({estimate}))).toBe(
       'BenchError: FILE:2:28: models[0].source: no architecture named x',
     );
+    const missing = () => Promise.reject(new BenchError('FILE_UNREADABLE', '/x.gguf: no such file or folder'));
+    expect(await mistakesOf(() => plan({estimate: missing}))).toBe(
+      'BenchError: FILE:2:28: models[0].source: /x.gguf: no such file or folder',
+    );
     const lines = {models: '[{name: m, source: "file:a", sources: {gguf-f16: "file:b"}}]'};
     expect(await mistakesOf(() => plan({estimate, lines}))).toContain('FILE:2:58: models[0].sources.gguf-f16: ');
   });
