@@ -12,6 +12,13 @@ export const MAX_SQUARES = 600;
 const SQUARE_HEIGHT = 22;
 const FONT_SIZE = 11;
 
+/** More columns than this are no picture: a panel then goes on in the next line, as text does. */
+const MOST_COLUMNS = 60;
+const WRAPPED = 20;
+/** Says so where it is done. */
+export const WRAPPED_NOTE =
+  'Too many kinds of cells for a column each: they follow each other in the order of the table.';
+
 /** Where a cell stands in a map: its panel is the row, what differs within panels the column. */
 export interface Square {
   readonly column: string;
@@ -39,6 +46,7 @@ export function squares<T extends CellDatum>(data: readonly T[]): (T & Square)[]
   // Wider formats first, as on lines; what is alike stands together, whichever panels have it.
   const bits = new Map(data.map((cell) => [name(cell), nominalBits(cell.format)]));
   const columns = [...bits].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)).map(([column]) => column);
+  if (columns.length > MOST_COLUMNS) return wrapped(data);
   const seen = new Set(data.map(({panel}) => panel));
   const at = new Map(columns.map((column, index) => [column, index]));
   const rows = new Map([...seen].map((panel, index) => [panel, index]));
@@ -49,9 +57,36 @@ export function squares<T extends CellDatum>(data: readonly T[]): (T & Square)[]
   }));
 }
 
+/** Cells of a panel one after the other, line by line; their names are told by pointing at them. */
+function wrapped<T extends CellDatum>(data: readonly T[]): (T & Square)[] {
+  const panels = new Map<string, T[]>();
+  for (const cell of data) {
+    const known = panels.get(cell.panel);
+    if (known === undefined) panels.set(cell.panel, [cell]);
+    else known.push(cell);
+  }
+  let line = 0;
+  return [...panels].flatMap(([panel, cells]) => {
+    const first = line;
+    line += Math.ceil(cells.length / WRAPPED);
+    return cells.map((cell, index) => {
+      const row = Math.floor(index / WRAPPED);
+      return {
+        ...cell,
+        column: lineName(index % WRAPPED, ''),
+        line: lineName(first + row, row === 0 ? panel : `${row * WRAPPED + 1} …`),
+      };
+    });
+  });
+}
+
+/** Whether a map has no names of columns. */
+export const isWrapped = (data: readonly Square[]): boolean => data.every(({column}) => columnLabel(column) === '');
+const columnLabel = (column: string): string => column.slice(6);
+
 /** Axes of a map: names of columns above it, turned where they are wider than a square. */
 export function mapAxes(data: readonly Square[], squareWidth: number) {
-  const widest = Math.max(0, ...data.map(({column}) => textWidth({fontSize: FONT_SIZE}, column.slice(6))));
+  const widest = Math.max(0, ...data.map(({column}) => textWidth({fontSize: FONT_SIZE}, columnLabel(column))));
   const turned = widest + 6 > squareWidth ? {labelAngle: -40, labelAlign: 'left' as const} : {labelAngle: 0};
   return {
     x: {
@@ -129,7 +164,7 @@ export function cellMap(options: {
   ];
   return {
     $schema: SCHEMA,
-    title: heading(options.title, ...(options.notes ?? []), waits, note),
+    title: heading(options.title, ...(options.notes ?? []), isWrapped(data) ? WRAPPED_NOTE : null, waits, note),
     data: {name: 'cells', values: data.map((datum) => ({...datum}))},
     width: {step: width},
     height: {step: SQUARE_HEIGHT},

@@ -1,5 +1,5 @@
 import {cellData} from '../cell.ts';
-import {MAX_SQUARES, mapAxes, squares} from '../cell-map.ts';
+import {isWrapped, MAX_SQUARES, mapAxes, squares, WRAPPED_NOTE} from '../cell-map.ts';
 import type {Chart} from '../chart.ts';
 import {CELL_TOOLTIP, firstCells, heading, SCHEMA, withoutRow} from '../panels.ts';
 import {CONFIG, PAPER, STATUS_LOOKS} from '../theme.ts';
@@ -35,7 +35,7 @@ export const coverage: Chart = {
     ];
     return {
       $schema: SCHEMA,
-      title: heading(TITLE, legend.join('   '), note),
+      title: heading(TITLE, legend.join('   '), isWrapped(data) ? WRAPPED_NOTE : null, note),
       data: {name: 'cells', values: data.map((datum) => ({...datum}))},
       width: {step: SQUARE},
       height: {step: SQUARE},

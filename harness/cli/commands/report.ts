@@ -25,6 +25,7 @@ import {fontFiles, pageAssets} from '../report-assets.ts';
 import {readReportInput} from '../report-input.ts';
 import {shippedNeeds} from '../shipped-needs.ts';
 import {PRICES_PATH, readPrices} from '../shipped-prices.ts';
+import {spareMemory} from '../sparing-memory.ts';
 import {plain} from '../terminal.ts';
 
 /** By the name that `--formats` takes. */
@@ -71,6 +72,7 @@ export function registerReportCommand(program: Command, context: CommandContext)
     .action(async (paths: readonly string[], options: ReportOptions) => {
       const reporters = await chosenReporters(options.formats);
       const folders = await runFolders(paths);
+      spareMemory();
       const first = paths[0] ?? '.';
       const read = await readReportInput(
         folders,
