@@ -145,6 +145,8 @@ function foreign(one: Candidate, plan: Plan, planned: PlannedCell | undefined): 
 
 /** The first key in which two cells of one id differ. Threads asked for as `cores` are those of each machine. */
 function differenceOf(planned: Cell, measured: Cell): string | null {
+  // Nearly always they are the same, in the same order of keys.
+  if (JSON.stringify(planned) === JSON.stringify(measured)) return null;
   const ignoreThreads = planned.threadsAsked === 'cores' && measured.threadsAsked === 'cores';
   const plain = (cell: Cell) =>
     new Map(

@@ -199,16 +199,20 @@ interface Found {
 }
 
 async function search(folder: string, found: Found): Promise<void> {
+  const folders: string[] = [];
   for (const entry of await readdir(folder, {withFileTypes: true})) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) {
       if (entry.name.endsWith('.partial')) found.partial.add(path);
-      else await search(path, found);
+      else folders.push(path);
     } else if (entry.isFile() && isAttemptName(entry.name)) {
       found.sealed.add(path);
     } else if (entry.isFile() && isTorn(entry.name, folder)) {
       found.partial.add(path);
     }
+  }
+  for (let from = 0; from < folders.length; from += TOGETHER) {
+    await Promise.all(folders.slice(from, from + TOGETHER).map((path) => search(path, found)));
   }
 }
 
