@@ -81,7 +81,7 @@ export function identifyCpu({cpu, virtualization, catalogue}: IdentityInput): De
   const known = catalogue.find(
     ({kind, match}) => kind === 'cpu' && match.names.some((name) => sameName(name, facts.model)),
   );
-  const name = known?.name ?? cpuSlug(facts.model, cpu.microarchitecture);
+  const name = known?.name ?? cpuSlug(facts.model, cpu.microarchitecture, facts.isa);
   return {
     name: slice ? `${name}-${facts.logicalCores}c` : name,
     title: slice ? `${facts.model} (${facts.logicalCores} virtual CPUs)` : (known?.title ?? facts.model),
@@ -95,9 +95,12 @@ export function identifyCpu({cpu, virtualization, catalogue}: IdentityInput): De
 
 /**
  * `AMD EPYC 9354P 32-Core Processor` becomes `amd-epyc-9354p`. A hypervisor may hide the model (`AMD EPYC`, `Intel Xeon
- * Processor (Icelake)`): then the core design stands for it, `amd-epyc-zen4`.
+ * Processor (Icelake)`): then the core design stands for it, `amd-epyc-zen4`. It may hide the design, too, or report the
+ * number of another one; then the widest vector unit that the CPU does offer stands for it: `intel-xeon-amx`.
+ *
+ * @param isa In the words of {@link isaWords}.
  */
-export function cpuSlug(model: string, design: string | null): string {
+export function cpuSlug(model: string, design: string | null, isa: string): string {
   const words = model
     .replaceAll(/\((r|tm|c)\)/gi, ' ')
     .replaceAll(/@.*$/g, ' ')
@@ -106,9 +109,10 @@ export function cpuSlug(model: string, design: string | null): string {
     .replaceAll(/\b\d+-core\b/gi, ' ')
     .replaceAll(/\b\d+(st|nd|rd|th) gen\b/gi, ' ')
     .replaceAll(/\b(cpu|processor)\b/gi, ' ');
-  const named = /\d/.test(words);
-  if (named || design === null) return slug(words);
-  return slug(`${words.replaceAll(/[(-].*$/g, ' ')} ${design}`);
+  if (/\d/.test(words)) return slug(words);
+  const [widest = ''] = isa.split('-');
+  const instead = design ?? (isa.split('-').includes('amx') ? 'amx' : widest);
+  return slug(`${words.replaceAll(/[(-].*$/g, ' ').trim() || 'unknown'} ${instead}`);
 }
 
 /** Case and runs of blanks do not count. */

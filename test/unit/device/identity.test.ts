@@ -37,12 +37,14 @@ function identify(hostName: string, gpus: readonly GpuFacts[] = [], forcedDevice
 
 describe('the devices of a machine', () => {
   test('CPUs: known ones by their name, slices of a shared one with their size', () => {
-    const names = ['kvm-zen4', 'ryzen-5800hs-laptop', 'container-v2', 'vm-v1', 'bare-epyc-rapl'].map((host) => {
+    const hosts = ['kvm-zen4', 'kvm-hidden-xeon', 'ryzen-5800hs-laptop', 'container-v2', 'vm-v1', 'bare-epyc-rapl'];
+    const names = hosts.map((host) => {
       const [device] = identify(host);
       return [device?.name, device?.entry?.name ?? null, device?.title];
     });
     expect(names).toEqual([
       ['amd-epyc-zen4-2c', null, 'AMD EPYC (2 virtual CPUs)'],
+      ['intel-xeon-amx-2c', null, 'Intel(R) Xeon(R) Processor (2 virtual CPUs)'],
       ['ryzen-7-5800hs', 'ryzen-7-5800hs', 'AMD Ryzen 7 5800HS'],
       ['amd-ryzen-5-5600x', null, 'AMD Ryzen 5 5600X 6-Core Processor'],
       ['xeon-platinum-8375c-4c', null, 'Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz (4 virtual CPUs)'],
@@ -117,16 +119,18 @@ describe('names made from what a device reports', () => {
   test('of CPUs', () => {
     expect(
       [
-        ['AMD EPYC 9354P 32-Core Processor', 'zen4'],
-        ['AMD EPYC', 'zen4'],
-        ['AMD EPYC-Milan Processor', 'zen3'],
-        ['Intel Xeon Processor (Icelake)', 'icelake'],
-        ['Intel(R) Xeon(R) CPU @ 2.20GHz', 'broadwell'],
-        ['13th Gen Intel(R) Core(TM) i7-13700K', null],
-        ['AMD Ryzen 7 7840U w/ Radeon 780M Graphics', 'zen4'],
-        ['ARM Neoverse-V1', null],
-        ['', null],
-      ].map(([model, design]) => cpuSlug(model ?? '', design ?? null)),
+        ['AMD EPYC 9354P 32-Core Processor', 'zen4', 'avx512-vnni-bf16'],
+        ['AMD EPYC', 'zen4', 'avx512-vnni-bf16'],
+        ['AMD EPYC-Milan Processor', 'zen3', 'avx2'],
+        ['Intel Xeon Processor (Icelake)', 'icelake', 'avx512-vnni'],
+        ['Intel(R) Xeon(R) CPU @ 2.20GHz', 'broadwell', 'avx2'],
+        ['13th Gen Intel(R) Core(TM) i7-13700K', null, 'avx2-vnni'],
+        ['AMD Ryzen 7 7840U w/ Radeon 780M Graphics', 'zen4', 'avx512-vnni-bf16'],
+        ['ARM Neoverse-V1', null, 'neon-dotprod'],
+        ['Intel(R) Xeon(R) Processor', null, 'avx512-vnni-bf16-fp16-amx'],
+        ['AMD EPYC Processor', null, 'avx512-vnni-bf16'],
+        ['', null, 'avx2'],
+      ].map(([model, design, isa]) => cpuSlug(model ?? '', design ?? null, isa ?? '')),
     ).toEqual([
       'amd-epyc-9354p',
       'amd-epyc-zen4',
@@ -136,7 +140,9 @@ describe('names made from what a device reports', () => {
       'intel-core-i7-13700k',
       'amd-ryzen-7-7840u',
       'arm-neoverse-v1',
-      'unknown',
+      'intel-xeon-amx',
+      'amd-epyc-avx512',
+      'unknown-avx2',
     ]);
   });
 
@@ -157,7 +163,7 @@ describe('names made from what a device reports', () => {
   test('are valid device names, whatever is reported', () => {
     fc.assert(
       fc.property(fc.string({unit: 'grapheme'}), (text) => {
-        for (const name of [slug(text), gpuSlug(text), cpuSlug(text, 'zen4'), cpuSlug(text, null)]) {
+        for (const name of [slug(text), gpuSlug(text), cpuSlug(text, 'zen4', ''), cpuSlug(text, null, 'avx2')]) {
           expect(name).toMatch(/^[a-z0-9][a-z0-9.-]*$/);
           expect(slug(name)).toBe(name);
         }
