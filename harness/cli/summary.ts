@@ -86,10 +86,16 @@ function cellsOf(row: ResultRow, rows: readonly ResultRow[]): readonly string[] 
     number(row.latency_ms_p90),
     row.ram_peak_bytes === null ? '' : formatBytes(row.ram_peak_bytes),
     row.vram_peak_bytes === null ? '' : formatBytes(row.vram_peak_bytes),
-    row.bandwidth_ratio === null ? '' : `${Math.round(row.bandwidth_ratio * 100)} %`,
+    bandwidthText(row),
     row.requests === null ? '' : String(row.requests),
     row.status === 'ok' ? 'ok' : `${row.status ?? ''}: ${(row.status_reason ?? '').slice(0, 100)}`,
   ];
+}
+
+/** A share of the memory bandwidth says nothing of a model that lies in the cache. */
+function bandwidthText({bandwidth_ratio: ratio, caveats}: ResultRow): string {
+  if (ratio === null) return '';
+  return /(?:^| )in-cache(?:=| |$)/.test(caveats ?? '') ? 'in cache' : `${Math.round(ratio * 100)} %`;
 }
 
 const number = (value: number | null) => (value === null ? '' : formatSignificant(value));

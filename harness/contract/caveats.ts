@@ -59,6 +59,14 @@ export const CAVEATS = {
     doc: 'The canary cell ran at another speed after the sweep than before (ratio).',
     fix: 'Run again on a quiet host.',
   },
+  'in-cache': {
+    doc: 'The weights fit in the last-level cache (bytes read per token / bytes of cache): memory bandwidth is not the limit.',
+    fix: 'Measure a model several times as large as the cache.',
+  },
+  'above-roofline': {
+    doc: 'Decoding seems to read faster than the memory was measured to be (ratio): one of the two was disturbed, or a part of the weights stays in a cache.',
+    fix: 'Run again on a quiet host; take a model several times as large as the cache.',
+  },
   'forced-device': {
     doc: 'The device was named by --device, not recognised.',
     fix: 'Leave --device out, or add the device to devices.yaml.',

@@ -177,7 +177,7 @@ export const COLUMNS = {
   bandwidth_ratio: number(
     'machine',
     'ratio',
-    'Decode steps/s × bytes_per_token ÷ memory bandwidth: 1 is the roofline.',
+    'Decode steps/s × bytes_per_token ÷ memory bandwidth: 1 is the roofline, unless the caveats say `in-cache`.',
   ),
   quality_metric: text('quality', 'exact-match, …; empty for random weights.'),
   quality_value: number('quality', 'ratio', 'Share of answers that match.'),

@@ -80,6 +80,15 @@ export interface GpuFacts {
   readonly mig?: readonly {readonly uuid: string; readonly memoryBytes: number | null}[];
 }
 
+/** How fast a device reads its memory, measured, and how that was measured. */
+export interface MeasuredBandwidth {
+  readonly bytesPerS: number;
+  /** What one pass read, by all threads together. */
+  readonly arrayBytes: number;
+  /** Last-level caches of the device, summed: what fits in there is read faster than this. null: unknown. */
+  readonly cacheBytes: number | null;
+}
+
 /** One thing on this machine that can execute a cell. */
 export interface DeviceIdentity {
   /** Slug: catalogue name, or made from what the device reports. */

@@ -54,12 +54,14 @@ export const JournalRecordSchema = z.discriminatedUnion('type', [
   }),
   /** The same command was given again. */
   z.object({type: z.literal('run_continued'), at: z.string()}),
-  /** Memory bandwidth measured on this host, per device name. */
+  /** Memory bandwidth measured on this host, per device name. Runs of older versions lack how it was measured. */
   z.object({
     type: z.literal('bandwidth'),
     device: z.string(),
     threads: z.int(),
     bytesPerS: z.number().positive(),
+    arrayBytes: z.number().positive().optional(),
+    cacheBytes: z.number().positive().nullable().optional(),
     at: z.string(),
   }),
   /** Every cell of the plan appears once, so that results.csv can list the waiting ones, too. */

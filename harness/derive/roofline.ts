@@ -1,3 +1,4 @@
+import type {Caveat} from '../contract/caveats.ts';
 import type {CellSettings} from '../contract/cell.ts';
 
 /** Size of one element of the KV cache, relative to 16 bit: q8_0 is 34 bytes for 32 values, q4_0 18 bytes. */
@@ -41,4 +42,18 @@ export function bandwidthRatio(
 ): number | null {
   if (stepsPerS === null || bytes === null || bandwidth === null || bandwidth <= 0) return null;
   return (stepsPerS * bytes) / bandwidth;
+}
+
+/**
+ * Why the share of the bandwidth is not to be read as a share of the roofline: all that a step reads lies in the cache, or
+ * more than the measured bandwidth seems to have been used.
+ *
+ * @param cacheBytes Last-level cache of the device; null when unknown.
+ */
+export function rooflineCaveats(ratio: number | null, bytes: number | null, cacheBytes: number | null): Caveat[] {
+  if (ratio === null || bytes === null) return [];
+  if (cacheBytes !== null && bytes <= cacheBytes) {
+    return [{code: 'in-cache', value: `${Math.round(bytes)}/${Math.round(cacheBytes)}`}];
+  }
+  return ratio > 1 ? [{code: 'above-roofline', value: ratio.toFixed(2)}] : [];
 }

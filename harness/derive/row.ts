@@ -5,7 +5,7 @@ import type {CellRecord, CellStatus, Round} from '../contract/outcome.ts';
 import {cellRecords} from './cell-records.ts';
 import {type DevicePrice, usdFor} from './cost.ts';
 import {median} from './quantile.ts';
-import {bandwidthRatio, bytesPerStep} from './roofline.ts';
+import {bandwidthRatio, bytesPerStep, rooflineCaveats} from './roofline.ts';
 import {hostDrift, rowCaveats} from './row-caveats.ts';
 import {speedFigures} from './speed.ts';
 import {meanOf, meanPowerW, medianOf, peak, peakOverBaseline, statsOf} from './telemetry.ts';
@@ -13,7 +13,7 @@ import {type RequestTiming, roundTimings} from './timing.ts';
 import {wilsonInterval} from './wilson.ts';
 
 /** Read bandwidth as measured on this host: of a CPU, with a number of threads. */
-export type Bandwidth = Pick<Extract<JournalRecord, {type: 'bandwidth'}>, 'device' | 'threads' | 'bytesPerS'>;
+export type Bandwidth = Omit<Extract<JournalRecord, {type: 'bandwidth'}>, 'type' | 'at'>;
 
 /** Prices by device name. */
 export type Prices = ReadonlyMap<string, DevicePrice>;
@@ -52,6 +52,7 @@ export function resultRow(
   const weightsBytes = weights?.weightsBytes ?? loaded?.weightsBytes ?? null;
   const speed = speedFigures(timings, cell.workload.concurrency);
   const price = prices.get(cell.device) ?? null;
+  const roofline = rooflineFigures(record, requests, speed.decode_tokens_per_s, bandwidths);
   const {host} = manifest;
 
   return rounded({
@@ -87,7 +88,7 @@ export function resultRow(
     gpu_layers: cell.settings.gpuLayers,
     status,
     status_reason: reason === '' ? null : reason,
-    caveats: formatCaveats(ran ? rowCaveats(record, manifest) : []) || null,
+    caveats: formatCaveats(ran ? [...rowCaveats(record, manifest), ...roofline.caveats] : []) || null,
     rounds: ran ? ok.length : null,
     requests: ran ? requests.length : null,
     ...speed,
@@ -103,7 +104,7 @@ export function resultRow(
       statsOf(ok, cell.deviceKind === 'cuda' ? 'gpu_temperature_c' : 'cpu_temperature_c', ['measure']),
     ),
     cpu_steal_ratio: meanOf(statsOf(ok, 'cpu_steal_ratio', ['measure'])),
-    ...rooflineFigures(record, requests, speed.decode_tokens_per_s, bandwidths),
+    ...roofline.figures,
     ...qualityFigures(requests, weights?.synthetic ?? false),
     price_usd_per_hour: price?.usdPerHour ?? null,
     price_date: price?.date ?? null,
@@ -184,11 +185,10 @@ function rooflineFigures(
   bandwidths: readonly Bandwidth[],
 ) {
   const {batch, concurrency, generatedTokens} = cell.workload;
-  const bandwidth =
-    bandwidths.findLast(
-      ({device, threads}) =>
-        device === cell.device && (cell.deviceKind === 'cuda' || threads === cell.settings.threads),
-    )?.bytesPerS ?? null;
+  const measured = bandwidths.findLast(
+    ({device, threads}) => device === cell.device && (cell.deviceKind === 'cuda' || threads === cell.settings.threads),
+  );
+  const bandwidth = measured?.bytesPerS ?? null;
   const prompt = median(requests.map((request) => request.promptTokens)) ?? cell.workload.promptTokens;
   const bytes =
     weights === null || weights.bytesPerToken <= 0
@@ -203,10 +203,10 @@ function rooflineFigures(
         });
   // Several lanes may share one pass over the weights, or not: only the engine knows.
   const steps = decodeTokensPerS === null || concurrency > 1 ? null : decodeTokensPerS / batch;
+  const ratio = bandwidthRatio(steps, bytes, bandwidth);
   return {
-    memory_bandwidth_bytes_per_s: bandwidth,
-    bytes_per_token: bytes,
-    bandwidth_ratio: bandwidthRatio(steps, bytes, bandwidth),
+    figures: {memory_bandwidth_bytes_per_s: bandwidth, bytes_per_token: bytes, bandwidth_ratio: ratio},
+    caveats: rooflineCaveats(ratio, bytes, measured?.cacheBytes ?? null),
   };
 }
 

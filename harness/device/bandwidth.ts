@@ -1,6 +1,8 @@
 import {once} from 'node:events';
 import {Worker} from 'node:worker_threads';
+import type {MeasuredBandwidth} from '../contract/device.ts';
 import {BenchError} from '../contract/errors.ts';
+import {formatBytes} from '../contract/units.ts';
 import {type SystemFiles, systemFiles} from '../linux/system-files.ts';
 import {nodeCpus, readCpu} from './cpu.ts';
 import {readMemory} from './memory.ts';
@@ -10,8 +12,10 @@ const MIB = 1 << 20;
 const PASSES_MAX = 64;
 /** An array of four times the last cache leaves nothing of one pass for the next. */
 const CACHE_FACTOR = 4;
-/** One WebAssembly memory holds 4 GiB; no cache comes near. */
-const PER_THREAD_MAX_BYTES = 1024 * MIB;
+/** With less than this a part of each pass would come from the cache: then there is no figure. */
+const CACHE_FACTOR_MIN = 2;
+/** One WebAssembly memory holds 4 GiB at most. */
+const PER_THREAD_MAX_BYTES = 3 * 1024 * MIB;
 
 export interface BandwidthOptions {
   readonly threads: number;
@@ -26,11 +30,14 @@ export interface BandwidthOptions {
  * array of its own, made by itself so that it lies in the memory next to its core; all start a pass together; a pass ends
  * with its slowest thread; the best pass counts, since whatever disturbs a pass only slows it.
  *
- * @throws {BenchError} INTERRUPTED by the signal; ENGINE_UNAVAILABLE when a thread cannot get its memory.
+ * @throws {BenchError} INTERRUPTED by the signal; ENGINE_UNAVAILABLE when a thread cannot get its memory, or when there is
+ * too little of it to leave the cache.
  */
-export async function measureReadBandwidth(options: BandwidthOptions): Promise<number> {
+export async function measureReadBandwidth(options: BandwidthOptions): Promise<MeasuredBandwidth> {
   const {threads, signal, budgetMs = 600, files = systemFiles()} = options;
-  const bytes = arrayBytes(threads, readCpu(files, nodeCpus()).facts.l3Bytes, readMemory(files).availableBytes);
+  const cacheBytes = readCpu(files, nodeCpus()).facts.l3Bytes;
+  const bytes = arrayBytes(threads, cacheBytes, readMemory(files).availableBytes);
+  if (threads * bytes < CACHE_FACTOR_MIN * (cacheBytes ?? 0)) throw tooSmall(threads * bytes, cacheBytes ?? 0);
   const control = new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT);
   const times = new SharedArrayBuffer(threads * PASSES_MAX * 2 * BigInt64Array.BYTES_PER_ELEMENT);
   throwIfAborted(signal);
@@ -51,10 +58,13 @@ export async function measureReadBandwidth(options: BandwidthOptions): Promise<n
     signal?.removeEventListener('abort', onAbort);
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
-  return bestRate(new BigInt64Array(times), threads, bytes);
+  return {bytesPerS: bestRate(new BigInt64Array(times), threads, bytes), arrayBytes: threads * bytes, cacheBytes};
 }
 
-/** Bytes of each thread's array: in all {@link CACHE_FACTOR} times the last cache, at most a quarter of the free memory. */
+/**
+ * Bytes of each thread's array: in all {@link CACHE_FACTOR} times the last cache, at most a quarter of the free memory. Of
+ * a cache that the machine does not tell, 32 MiB are assumed.
+ */
 export function arrayBytes(threads: number, l3Bytes: number | null, availableBytes: number): number {
   const wanted = Math.max((CACHE_FACTOR * (l3Bytes ?? 32 * MIB)) / threads, 64 * MIB);
   const possible = Math.min(wanted, PER_THREAD_MAX_BYTES, availableBytes / 4 / threads);
@@ -77,6 +87,14 @@ export function bestRate(times: BigInt64Array, threads: number, bytes: number): 
     if (Math.min(...ends) > 0 && seconds > 0) best = Math.max(best, (threads * bytes) / seconds);
   }
   return best;
+}
+
+function tooSmall(bytes: number, cacheBytes: number): BenchError {
+  const [array, cache] = [formatBytes(bytes), formatBytes(cacheBytes)];
+  return new BenchError(
+    'ENGINE_UNAVAILABLE',
+    `memory bandwidth: not measured, since arrays of ${array} would lie in the last-level cache of ${cache}: free more memory`,
+  );
 }
 
 function failedThread(cause: unknown): BenchError {

@@ -1,7 +1,7 @@
 import {readFile} from 'node:fs/promises';
 import type {Caveat} from '../contract/caveats.ts';
 import type {Cell} from '../contract/cell.ts';
-import type {DeviceIdentity, HostFacts} from '../contract/device.ts';
+import type {DeviceIdentity, HostFacts, MeasuredBandwidth} from '../contract/device.ts';
 import {BenchError} from '../contract/errors.ts';
 import {JOURNAL_SCHEMA_VERSION, type JournalRecord, type Manifest} from '../contract/journal.ts';
 import type {Plan, PlannedCell} from '../contract/plan.ts';
@@ -47,7 +47,7 @@ export interface SweepInput {
     readonly device: DeviceIdentity;
     readonly threads: number;
     readonly signal: AbortSignal;
-  }): Promise<number | null>;
+  }): Promise<MeasuredBandwidth | null>;
   onEvent(event: SweepEvent): void;
   /** Runs cells again that failed before. Default: false. */
   readonly retry?: boolean;
@@ -199,7 +199,7 @@ class Sweep {
       this.#stopIfAborted();
       this.#tell({type: 'step', text: `memory bandwidth of ${device} with ${settings.threads} threads`});
       const {signal} = this.#input;
-      const bytesPerS = await this.#input
+      const measured = await this.#input
         .measureBandwidth({device: identity, threads: settings.threads, signal})
         .catch((error: unknown) => {
           this.#stopIfAborted();
@@ -207,12 +207,12 @@ class Sweep {
           this.#tell({type: 'warning', text: `memory bandwidth of ${device}: ${error.message}`});
           return null;
         });
-      if (bytesPerS === null) continue;
+      if (measured === null) continue;
       this.#append({
         type: 'bandwidth',
         device,
         threads: settings.threads,
-        bytesPerS,
+        ...measured,
         at: this.#now().toISOString(),
       });
     }

@@ -41,15 +41,22 @@ async function diagnose(
 ): Promise<Diagnosis> {
   const quiet = await checkQuiet({signal});
   const gpuLooks = await lookAtGpus(host, samplers, signal);
-  const memoryBandwidthBytesPerS = await measureReadBandwidth({threads: host.cpu.usableCores, signal}).catch(
-    (error: unknown) => {
-      // Too little memory for the arrays is no reason to keep the rest from the person who asks what is wrong.
-      if (error instanceof BenchError && error.code === 'ENGINE_UNAVAILABLE') return null;
-      throw error;
-    },
-  );
+  const bandwidth = await measureReadBandwidth({threads: host.cpu.usableCores, signal}).catch((error: unknown) => {
+    // Too little memory for the arrays is no reason to keep the rest from the person who asks what is wrong.
+    if (error instanceof BenchError && error.code === 'ENGINE_UNAVAILABLE') return error.message;
+    throw error;
+  });
   const counters = await Promise.all(
     samplers.map(async (sampler) => ({id: sampler.id, availability: await sampler.available()})),
   );
-  return {host, memoryBandwidthBytesPerS, quiet, counters, abilities: abilities(host, runners), gpuLooks};
+  return {
+    host,
+    ...(typeof bandwidth === 'string'
+      ? {memoryBandwidth: null, memoryBandwidthProblem: bandwidth.replace(/^memory bandwidth: /, '')}
+      : {memoryBandwidth: bandwidth}),
+    quiet,
+    counters,
+    abilities: abilities(host, runners),
+    gpuLooks,
+  };
 }

@@ -1,5 +1,5 @@
 import {CAVEATS, type Caveat} from '../../contract/caveats.ts';
-import type {HostFacts} from '../../contract/device.ts';
+import type {HostFacts, MeasuredBandwidth} from '../../contract/device.ts';
 import {FORMAT_NAMES, FORMATS, type Format} from '../../contract/format.ts';
 import type {Availability} from '../../contract/sampler.ts';
 import {formatBytes, formatScaled} from '../../contract/units.ts';
@@ -11,7 +11,9 @@ import type {GpuLook} from './gpu-look.ts';
 export interface Diagnosis {
   readonly host: HostFacts;
   /** Measured with all usable cores; null when it could not be measured. */
-  readonly memoryBandwidthBytesPerS: number | null;
+  readonly memoryBandwidth: MeasuredBandwidth | null;
+  /** Why it could not be measured. */
+  readonly memoryBandwidthProblem?: string;
   readonly quiet: readonly Caveat[];
   readonly counters: readonly {readonly id: string; readonly availability: Availability}[];
   readonly abilities: readonly Ability[];
@@ -34,13 +36,14 @@ export function doctorText(diagnosis: Diagnosis, style: Style): string {
   return `${told.map(([title, lines]) => [style.bold(title), ...lines].join('\n')).join('\n\n')}\n`;
 }
 
-function machineLines({host, memoryBandwidthBytesPerS}: Diagnosis): string[] {
+function machineLines({host, memoryBandwidth, memoryBandwidthProblem = 'not measured'}: Diagnosis): string[] {
   const {cpu, memory} = host;
   const data = host.devices.find(({kind}) => kind === 'cpu')?.entry?.memory_bandwidth_bytes_per_s ?? null;
   const measured =
-    memoryBandwidthBytesPerS === null
-      ? 'not measured'
-      : `${formatScaled(memoryBandwidthBytesPerS, 'B/s')} read, ${cpu.usableCores} ${plural(cpu.usableCores, 'thread')}`;
+    memoryBandwidth === null
+      ? memoryBandwidthProblem
+      : `${formatScaled(memoryBandwidth.bytesPerS, 'B/s')} read, ${cpu.usableCores} ${plural(cpu.usableCores, 'thread')}, ` +
+        `${formatBytes(memoryBandwidth.arrayBytes)} a pass`;
   const limit = memory.cgroupLimitBytes === null ? '' : `, limited to ${formatBytes(memory.cgroupLimitBytes)} (cgroup)`;
   return pairs([
     ['host', host.host],

@@ -50,7 +50,7 @@ async function diagnose(name: string, more: Partial<Diagnosis> = {}): Promise<Di
   const rapl = new RaplSampler({files, ticker: new Ticker()});
   return {
     host,
-    memoryBandwidthBytesPerS: 41.2e9,
+    memoryBandwidth: {bytesPerS: 41.2e9, arrayBytes: 64 * 2 ** 20, cacheBytes: 16 * 2 ** 20},
     quiet: [{code: 'battery'}, {code: 'governor', value: 'powersave'}],
     counters: [{id: rapl.id, availability: await rapl.available()}],
     abilities: abilities(host, RUNNERS),
@@ -68,7 +68,7 @@ describe('bench doctor', () => {
         CPU        AMD Ryzen 7 5800HS with Radeon Graphics
         cores      8 usable of 8 (16 logical), avx2, L3 16.0 MiB
         memory     15.4 GiB, 11.4 GiB free
-        bandwidth  41.2 GB/s read, 8 threads
+        bandwidth  41.2 GB/s read, 8 threads, 64.0 MiB a pass
         llama.cpp  prebuilt, no native build (bench setup llama-cpp --native)
         Python     no Python
 
@@ -122,7 +122,7 @@ describe('bench doctor', () => {
   });
 
   test('names the limit of a container, and what was not measured', async () => {
-    const text = doctorText(await diagnose('container-v2', {memoryBandwidthBytesPerS: null, quiet: []}), PLAIN);
+    const text = doctorText(await diagnose('container-v2', {memoryBandwidth: null, quiet: []}), PLAIN);
     expect(text).toContain('3.00 GiB free, limited to 4.00 GiB (cgroup)');
     expect(text).toContain('bandwidth  not measured');
     expect(text).toContain('✓ nothing else is running');

@@ -247,6 +247,16 @@ describe('resultRow', () => {
     expect(row.bandwidth_ratio).toBeNull();
   });
 
+  it('says that weights which lie in the cache have no roofline', () => {
+    const cached = golden().map((record) => (record.type === 'bandwidth' ? {...record, cacheBytes: 2 ** 30} : record));
+    expect(rowOf(cached)).toMatchObject({
+      bandwidth_ratio: 0.897049,
+      caveats: 'in-cache=807344064/1073741824 synthetic-weights',
+    });
+    const slow = golden().map((record) => (record.type === 'bandwidth' ? {...record, bytesPerS: 20e9} : record));
+    expect(rowOf(slow).caveats).toBe('above-roofline=2.02 synthetic-weights');
+  });
+
   it('judges answers, but never those of random weights', () => {
     const requests = Array.from({length: 10}, (_, index) => buildRequest(index, {correct: index < 9}));
     const real = {...WEIGHTS, synthetic: false};

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {usdFor} from '../../../harness/derive/cost.ts';
 import {outliers} from '../../../harness/derive/outliers.ts';
-import {bandwidthRatio, bytesPerStep} from '../../../harness/derive/roofline.ts';
+import {bandwidthRatio, bytesPerStep, rooflineCaveats} from '../../../harness/derive/roofline.ts';
 import {roundsDiffer} from '../../../harness/derive/rounds.ts';
 import {wilsonInterval} from '../../../harness/derive/wilson.ts';
 
@@ -79,6 +79,36 @@ describe('roofline', () => {
     const kv = (kvType: 'f16' | 'f32' | 'q8_0' | 'q4_0'): number =>
       bytesPerStep({weightsPerToken: 0, kvBytesPerPosition: 64, kvType, batch: 1, promptTokens: 1, generatedTokens: 0});
     expect([kv('f32'), kv('f16'), kv('q8_0'), kv('q4_0')]).toEqual([128, 64, 34, 18]);
+  });
+});
+
+describe('a share of the bandwidth that is no share of the roofline', () => {
+  it('says that all a step reads lies in the cache', () => {
+    expect(rooflineCaveats(1.39, 60e6, 503_316_480)).toEqual([{code: 'in-cache', value: '60000000/503316480'}]);
+    expect(rooflineCaveats(0.4, 60e6, 503_316_480)).toEqual([{code: 'in-cache', value: '60000000/503316480'}]);
+  });
+
+  it('is never above 1 without a word', () => {
+    fc.assert(
+      fc.property(
+        fc.double({min: 1, max: 100, minExcluded: true, noNaN: true}),
+        fc.double({min: 1, max: 1e12, noNaN: true}),
+        fc.option(fc.double({min: 0, max: 1e12, noNaN: true})),
+        (ratio, bytes, cache) => {
+          expect(rooflineCaveats(ratio, bytes, cache)).toHaveLength(1);
+        },
+      ),
+    );
+    expect(rooflineCaveats(1.02, 800e6, 32e6)).toEqual([{code: 'above-roofline', value: '1.02'}]);
+    expect(rooflineCaveats(1.02, 800e6, null)).toEqual([{code: 'above-roofline', value: '1.02'}]);
+  });
+
+  it('says nothing of a row below the roofline, or without a figure', () => {
+    expect([
+      rooflineCaveats(0.9, 800e6, 32e6),
+      rooflineCaveats(null, 8e6, 32e6),
+      rooflineCaveats(1, null, 32e6),
+    ]).toEqual([[], [], []]);
   });
 });
 

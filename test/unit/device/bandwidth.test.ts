@@ -60,7 +60,8 @@ describe('the array of each thread', () => {
     expect(arrayBytes(1, 32 * MIB, 64 * 1024 * MIB)).toBe(128 * MIB);
     expect(arrayBytes(2, 32 * MIB, 64 * 1024 * MIB)).toBe(64 * MIB);
     expect(arrayBytes(8, 1152 * MIB, 1024 * 1024 * MIB)).toBe(576 * MIB);
-    expect(arrayBytes(1, 1152 * MIB, 1024 * 1024 * MIB)).toBe(1024 * MIB);
+    expect(arrayBytes(2, 480 * MIB, 24 * 1024 * MIB)).toBe(960 * MIB);
+    expect(arrayBytes(1, 1152 * MIB, 1024 * 1024 * MIB)).toBe(3072 * MIB);
     expect(arrayBytes(1, null, 64 * 1024 * MIB)).toBe(128 * MIB);
   });
 
@@ -84,9 +85,22 @@ describe('measured on this machine', () => {
   const files = FakeHost.load('kvm-zen4');
 
   test('two threads give a plausible rate', async () => {
-    const rate = await measureReadBandwidth({threads: 2, budgetMs: 20, files});
-    expect(rate).toBeGreaterThan(0.1e9);
-    expect(rate).toBeLessThan(5e12);
+    const {bytesPerS, arrayBytes: bytes, cacheBytes} = await measureReadBandwidth({threads: 2, budgetMs: 20, files});
+    expect(bytesPerS).toBeGreaterThan(0.1e9);
+    expect(bytesPerS).toBeLessThan(5e12);
+    expect([bytes, cacheBytes]).toEqual([128 * MIB, 32 * MIB]);
+  });
+
+  test('what would come from the cache is not called memory bandwidth', async () => {
+    const small = FakeHost.load('kvm-hidden-xeon').set(
+      '/proc/meminfo',
+      'MemTotal: 4000000 kB\nMemAvailable: 2000000 kB\n',
+    );
+    await expect(measureReadBandwidth({threads: 2, files: small})).rejects.toMatchObject({
+      code: 'ENGINE_UNAVAILABLE',
+      message:
+        'memory bandwidth: not measured, since arrays of 488 MiB would lie in the last-level cache of 480 MiB: free more memory',
+    });
   });
 
   test('an interruption ends it at once', async () => {

@@ -189,7 +189,7 @@ export async function fixtureInput(
     hostCaveats: [],
     deriveRows,
     signal: new AbortController().signal,
-    measureBandwidth: async () => 1e10,
+    measureBandwidth: async () => ({bytesPerS: 1e10, arrayBytes: 2 ** 30, cacheBytes: 2 ** 25}),
     onEvent: (event) => events.push(event),
     settle: async () => {},
     events,
