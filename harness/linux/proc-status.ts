@@ -3,6 +3,8 @@ const KIB = 1024;
 /** Memory of one process from /proc/<pid>/status, in bytes. `rss` = anonymous + file + shared. */
 export interface ProcessMemory {
   readonly rssBytes: number;
+  /** The largest resident size since the process began, or since the mark was reset; null where the kernel keeps none. */
+  readonly rssPeakBytes: number | null;
   readonly anonymousBytes: number;
   /** Mapped files: weights, libraries. */
   readonly fileBytes: number;
@@ -11,12 +13,16 @@ export interface ProcessMemory {
   readonly swapBytes: number;
 }
 
+/** Written to /proc/<pid>/clear_refs, it sets {@link ProcessMemory.rssPeakBytes} back to the present size (proc(5)). */
+export const RESET_PEAK = '5';
+
 /** Null when the process has ended: a zombie has a status file without memory lines. */
 export function parseProcessMemory(text: string): ProcessMemory | null {
   const rss = kibAfter(text, '\nVmRSS:');
   if (rss === null) return null;
   return {
     rssBytes: rss,
+    rssPeakBytes: kibAfter(text, '\nVmHWM:'),
     anonymousBytes: kibAfter(text, '\nRssAnon:') ?? 0,
     fileBytes: kibAfter(text, '\nRssFile:') ?? 0,
     sharedBytes: kibAfter(text, '\nRssShmem:') ?? 0,

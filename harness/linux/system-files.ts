@@ -1,4 +1,4 @@
-import {closeSync, openSync, readdirSync, readSync} from 'node:fs';
+import {closeSync, constants, openSync, readdirSync, readSync, writeSync} from 'node:fs';
 import path from 'node:path';
 
 /**
@@ -12,6 +12,8 @@ export interface SystemFiles {
   list(folder: string): readonly string[];
   /** Keeps a file open for many readings. */
   open(file: string): OpenFile;
+  /** Writes a switch of /proc, in one write. @returns Whether the kernel took it. */
+  put(file: string, text: string): boolean;
 }
 
 /** A file read again and again from its beginning. It stays with its process: a pid used anew is not mistaken for it. */
@@ -42,6 +44,18 @@ export function systemFiles(root = '/'): SystemFiles {
       }
     },
     open: (file) => openPath(at(file)),
+    put(file, text) {
+      let fd: number | null = null;
+      try {
+        // Never made where it is missing.
+        fd = openSync(at(file), constants.O_WRONLY);
+        return writeSync(fd, text) === text.length;
+      } catch {
+        return false;
+      } finally {
+        if (fd !== null) closeSync(fd);
+      }
+    },
   };
 }
 

@@ -4,7 +4,7 @@ import {type CgroupPath, findCgroup} from '../linux/cgroup.ts';
 import {parseNumber, readNumber, type SystemFiles} from '../linux/system-files.ts';
 import {gapCaveats} from './gap-caveats.ts';
 import {SeriesLog} from './series-log.ts';
-import type {Ticker} from './ticker.ts';
+import {KEPT_PERIOD_MS, type Ticker} from './ticker.ts';
 
 const UNITS = {cgroup_memory_bytes: 'bytes'} as const;
 const PEAK_UNITS = {cgroup_memory_peak_bytes: 'bytes'} as const;
@@ -47,7 +47,8 @@ export class CgroupSampler implements Sampler {
     }
     const current = this.#files.open(filesOf(path).current);
     const peak = this.#files.open(filesOf(path).peak);
-    const log = new SeriesLog(UNITS, periodMs);
+    const slowMs = Math.max(KEPT_PERIOD_MS, periodMs);
+    const log = new SeriesLog(UNITS, slowMs);
     // The kernel keeps the peak: between the edges of the phases nobody has to look.
     const peaks = new SeriesLog(PEAK_UNITS, 0);
     const take = (tMs: number, missed = 0) => log.push(tMs, {cgroup_memory_bytes: parseNumber(current.read())}, missed);
@@ -57,7 +58,7 @@ export class CgroupSampler implements Sampler {
       peaks.push(tMs, {cgroup_memory_peak_bytes: parseNumber(peak.read())});
     };
     takeBoth();
-    const unsubscribe = this.#ticker.every(periodMs, nowMs, take);
+    const unsubscribe = this.#ticker.every(slowMs, nowMs, take);
     let result: SamplerResult | undefined;
     return {
       edge: () => {

@@ -8,16 +8,11 @@ import {Duty} from './duty.ts';
 import {gapCaveats} from './gap-caveats.ts';
 import {ProcessTree} from './process-tree.ts';
 import {SeriesLog} from './series-log.ts';
-import type {Ticker} from './ticker.ts';
+import {KEPT_PERIOD_MS, type Ticker} from './ticker.ts';
 
 const TIME_UNITS = {cpu_steal_ratio: 'ratio', cpu_foreign_cores: 'ratio', cpu_worker_cores: 'ratio'} as const;
 const SENSOR_UNITS = {cpu_clock_hz: 'Hz', cpu_temperature_c: '°C'} as const;
 
-/**
- * The kernel counts in hundredths of a second, so a share over 50 ms is coarse; and since the counters are cumulative a
- * longer period loses nothing. Reading /proc/stat also costs more, the more interrupts a machine has.
- */
-const TIMES_PERIOD_MS = 250;
 /** One file a CPU: dear on a machine with many. */
 const SENSOR_PERIOD_MS = 1000;
 const SENSOR_SHARE = 0.002;
@@ -124,7 +119,7 @@ class CpuRecording {
     this.#files = files;
     this.#context = context;
     this.#harnessCpuS = harnessCpuS;
-    this.periodMs = Math.max(TIMES_PERIOD_MS, context.periodMs);
+    this.periodMs = Math.max(KEPT_PERIOD_MS, context.periodMs);
     this.#times = new SeriesLog(TIME_UNITS, this.periodMs);
     this.#sensors = new SeriesLog(SENSOR_UNITS, SENSOR_PERIOD_MS);
     this.#stat = files.open('/proc/stat');

@@ -1,13 +1,13 @@
 import type {Caveat} from '../contract/caveats.ts';
 import {BenchError} from '../contract/errors.ts';
 import type {Availability, CellPhase, Recording, SampleContext, Sampler, SamplerResult} from '../contract/sampler.ts';
-import {type ProcessMemory, parseProcessMemory, parsePssBytes} from '../linux/proc-status.ts';
+import {type ProcessMemory, parseProcessMemory, parsePssBytes, RESET_PEAK} from '../linux/proc-status.ts';
 import type {OpenFile, SystemFiles} from '../linux/system-files.ts';
 import {Duty} from './duty.ts';
 import {gapCaveats} from './gap-caveats.ts';
 import {ProcessTree} from './process-tree.ts';
 import {SeriesLog} from './series-log.ts';
-import type {Ticker} from './ticker.ts';
+import {KEPT_PERIOD_MS, type Ticker} from './ticker.ts';
 
 const UNITS = {
   ram_pss_bytes: 'bytes',
@@ -21,17 +21,22 @@ const UNITS = {
 const TREE_PERIOD_MS = 500;
 
 /** Share of the time that may go into smaps_rollup, which walks the page tables and holds the mapping lock meanwhile. */
-const PSS_SHARE = 0.002;
+const PSS_SHARE = 0.001;
 
 /**
  * Memory of the worker's whole process tree (Linux).
  *
- * Every period, from /proc/<pid>/status, which costs the watched process nothing: resident size, its anonymous part
- * (shared memory included: like the heap it cannot be dropped), its file-backed part, and swap. A page that two
- * processes of the tree share counts twice there.
+ * Four times a second at most, from /proc/<pid>/status, which costs the watched process nothing: resident size, its
+ * anonymous part (shared memory included: like the heap it cannot be dropped), its file-backed part, and swap. A page
+ * that two processes of the tree share counts twice there.
  *
- * The proportional set size counts such a page once, but reading it walks the page tables. It is therefore read when a
- * phase begins, and in between at a pace that takes at most 0.2 % of the time. Between two readings the value is the
+ * No peak falls between two readings: the kernel keeps the largest resident size of each process, and the mark is set
+ * back at the edges of phases. Where it rose since the reading before, that is what the resident and the proportional
+ * size say (of several processes that rose, the one that rose most). How such a peak divides into anonymous and
+ * file-backed memory the kernel does not tell: those two are what was read.
+ *
+ * The proportional set size counts a shared page once, but reading it walks the page tables. It is therefore read when
+ * a phase begins, and in between at a pace that takes at most 0.1 % of the time. Between two readings the value is the
  * last reading plus what the resident size has grown or shrunk since, never above the resident size: exact for memory
  * that only one process holds (heap, weights mapped by one worker), an upper bound where shared pages were added.
  */
@@ -73,7 +78,7 @@ export class ProcessMemorySampler implements Sampler {
       recording.end();
       throw new BenchError('SAMPLER_UNAVAILABLE', `process-memory: /proc/${context.pid}/status cannot be read`);
     }
-    const unsubscribe = this.#ticker.every(context.periodMs, context.nowMs, (tMs, missed) =>
+    const unsubscribe = this.#ticker.every(recording.periodMs, context.nowMs, (tMs, missed) =>
       recording.tick(tMs, missed),
     );
     let result: SamplerResult | undefined;
@@ -93,9 +98,12 @@ interface Member {
   readonly status: OpenFile;
   /** undefined: not yet read. null: cannot be read. */
   pss: {readonly bytes: number; readonly rssBytes: number} | null | undefined;
+  /** The kernel's mark of the largest resident size, at the last reading; null before the first, and where it keeps none. */
+  peakBytes: number | null;
 }
 
 class MemoryRecording {
+  readonly periodMs: number;
   readonly #files: SystemFiles;
   readonly #context: SampleContext;
   readonly #tree: ProcessTree;
@@ -110,20 +118,28 @@ class MemoryRecording {
     this.#pssDuty = new Duty(PSS_SHARE, costMs);
     this.#context = context;
     this.#tree = new ProcessTree(files, context.pid);
-    this.#log = new SeriesLog(UNITS, context.periodMs);
-    this.#take(context.nowMs(), 0, true);
+    this.periodMs = Math.max(KEPT_PERIOD_MS, context.periodMs);
+    this.#log = new SeriesLog(UNITS, this.periodMs);
+    this.#take(context.nowMs(), {wantPss: true});
   }
 
   tick(tMs: number, missed: number): void {
-    if (this.alive) this.#take(tMs, missed, false);
+    if (this.alive) this.#take(tMs, {missed});
   }
 
   /**
+   * What rose since the last reading still belongs to the phase that ends here.
+   *
    * `measure` begins with the first measured request already on its way: the reading of the warm-up is close enough, and
    * must not be taken at the expense of that request.
    */
   edge(phase: CellPhase): void {
-    if (this.alive) this.#take(this.#context.nowMs(), 0, phase !== 'measure');
+    if (!this.alive) return;
+    this.#take(this.#context.nowMs(), {wantPss: phase !== 'measure', edge: true});
+    for (const [pid, member] of this.#members) {
+      if (!this.#files.put(`/proc/${pid}/clear_refs`, RESET_PEAK)) continue;
+      member.peakBytes = parseProcessMemory(member.status.read() ?? '')?.rssPeakBytes ?? null;
+    }
   }
 
   end(): SamplerResult {
@@ -136,7 +152,10 @@ class MemoryRecording {
     return {series: this.#log.series(), caveats};
   }
 
-  #take(tMs: number, missed: number, wantPss: boolean): void {
+  #take(
+    tMs: number,
+    {missed = 0, wantPss = false, edge = false}: {missed?: number; wantPss?: boolean; edge?: boolean},
+  ): void {
     if (wantPss || tMs - this.#treeLookedMs >= TREE_PERIOD_MS) {
       this.#treeLookedMs = tMs;
       this.#tree.refresh();
@@ -159,11 +178,17 @@ class MemoryRecording {
       if (pss === null) pssKnown = false;
       else total.pss += Math.min(size.rssBytes, Math.max(0, pss.bytes + size.rssBytes - pss.rssBytes));
     }
+    const between = this.#roseBetween(sizes);
+    if (edge && between > 0) {
+      this.#log.raiseLast('ram_rss_bytes', total.rss + between);
+      if (pssKnown) this.#log.raiseLast('ram_pss_bytes', total.pss + between);
+    }
+    const peak = edge ? 0 : between;
     this.#log.push(
       tMs,
       {
-        ram_pss_bytes: pssKnown ? total.pss : null,
-        ram_rss_bytes: total.rss,
+        ram_pss_bytes: pssKnown ? total.pss + peak : null,
+        ram_rss_bytes: total.rss + peak,
         ram_anonymous_bytes: total.anonymous,
         ram_file_bytes: total.file,
         ram_swap_bytes: total.swap,
@@ -172,10 +197,26 @@ class MemoryRecording {
     );
   }
 
+  /** Bytes by which the process that rose most since the last reading stood above what it has now. */
+  #roseBetween(sizes: ReadonlyMap<number, ProcessMemory>): number {
+    let most = 0;
+    for (const [pid, {rssBytes, rssPeakBytes}] of sizes) {
+      const member = this.#members.get(pid);
+      if (member === undefined || rssPeakBytes === null) continue;
+      if (member.peakBytes !== null && rssPeakBytes > member.peakBytes) most = Math.max(most, rssPeakBytes - rssBytes);
+      member.peakBytes = rssPeakBytes;
+    }
+    return most;
+  }
+
   #readSizes(): Map<number, ProcessMemory> {
     const sizes = new Map<number, ProcessMemory>();
     for (const pid of this.#tree.pids) {
-      const member = this.#members.get(pid) ?? {status: this.#files.open(`/proc/${pid}/status`), pss: undefined};
+      const member = this.#members.get(pid) ?? {
+        status: this.#files.open(`/proc/${pid}/status`),
+        pss: undefined,
+        peakBytes: null,
+      };
       this.#members.set(pid, member);
       const size = parseProcessMemory(member.status.read() ?? '');
       if (size !== null) sizes.set(pid, size);

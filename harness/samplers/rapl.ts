@@ -4,7 +4,7 @@ import {onBattery} from '../linux/power-supply.ts';
 import {type OpenFile, parseNumber, readNumber, type SystemFiles} from '../linux/system-files.ts';
 import {gapCaveats} from './gap-caveats.ts';
 import {SeriesLog} from './series-log.ts';
-import type {Ticker} from './ticker.ts';
+import {KEPT_PERIOD_MS, type Ticker} from './ticker.ts';
 
 const POWERCAP = '/sys/class/powercap';
 const FIX = `sudo chmod a+r ${POWERCAP}/intel-rapl:*/energy_uj`;
@@ -38,10 +38,11 @@ export class RaplSampler implements Sampler {
     const availability = await this.available();
     if (!availability.ok) throw new BenchError('SAMPLER_UNAVAILABLE', `rapl: ${availability.reason}`);
     const counters = findPackages(this.#files).map((folder) => new EnergyCounter(this.#files, folder));
-    const log = new SeriesLog({rapl_package_j: 'J'}, periodMs);
+    const slowMs = Math.max(KEPT_PERIOD_MS, periodMs);
+    const log = new SeriesLog({rapl_package_j: 'J'}, slowMs);
     const take = (tMs: number, missed = 0) => log.push(tMs, {rapl_package_j: sum(counters)}, missed);
     take(nowMs());
-    const unsubscribe = this.#ticker.every(periodMs, nowMs, take);
+    const unsubscribe = this.#ticker.every(slowMs, nowMs, take);
     let result: SamplerResult | undefined;
     return {
       edge: () => {

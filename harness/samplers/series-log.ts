@@ -31,6 +31,13 @@ export class SeriesLog<const Channel extends string> {
     if (failed) this.#gaps++;
   }
 
+  /** Raises the latest value of a channel to what was found to have happened after it. A reading that failed stays failed. */
+  raiseLast(channel: Channel, value: number): void {
+    const values = this.#values.get(channel) ?? [];
+    const last = values.at(-1) ?? null;
+    if (last !== null && value > last) values[values.length - 1] = value;
+  }
+
   /** Share of the wanted readings that are missing. */
   get gapRatio(): number {
     const wanted = this.#tMs.length + this.#missed;

@@ -1,3 +1,10 @@
+/**
+ * Least period of what the kernel keeps between two readings anyway: CPU times and energy are sums, memory has its
+ * high-water marks. Read more often they tell nothing more, and every reading is paid beside the worker. They share this
+ * period, and with it one wake.
+ */
+export const KEPT_PERIOD_MS = 250;
+
 /** What one subscriber wants of the ticker. */
 interface Subscription {
   readonly periodMs: number;

@@ -40,6 +40,16 @@ export class FakeHost implements SystemFiles {
     return [...new Set(below.map((file) => file.slice(folder.length + 1).split('/')[0] ?? ''))].sort();
   }
 
+  /** Of what a host can be told, the peak of a process is known: it falls to the present size. */
+  put(path: string, text: string): boolean {
+    const pid = /^\/proc\/(\d+)\/clear_refs$/.exec(path)?.[1];
+    const status = this.text(`/proc/${pid}/status`);
+    const rss = /^VmRSS:\t(\d+) kB$/m.exec(status ?? '')?.[1];
+    if (text !== '5' || status === null || rss === undefined || !status.includes('VmHWM')) return false;
+    this.set(`/proc/${pid}/status`, status.replace(/VmHWM:\t\d+/, `VmHWM:\t${rss}`));
+    return true;
+  }
+
   open(path: string): {read: () => string | null; close: () => void} {
     return {read: () => this.text(path), close: () => {}};
   }
@@ -51,6 +61,8 @@ export interface FakeProcess {
   readonly fileKib?: number;
   readonly sharedKib?: number;
   readonly swapKib?: number;
+  /** The largest resident size so far; absent: the kernel keeps none. */
+  readonly peakKib?: number;
   /** Proportional set size; absent: no smaps_rollup. */
   readonly pssKib?: number;
   readonly cpuTicks?: number;
@@ -58,11 +70,12 @@ export interface FakeProcess {
 }
 
 export function setProcess(host: FakeHost, pid: number, fake: FakeProcess): void {
-  const {anonymousKib = 0, fileKib = 0, sharedKib = 0, swapKib = 0, pssKib, cpuTicks = 0, children = []} = fake;
+  const {anonymousKib = 0, fileKib = 0, sharedKib = 0, swapKib = 0} = fake;
+  const {pssKib, peakKib, cpuTicks = 0, children = []} = fake;
   const kib = (name: string, value: number) => `${name}:\t${value} kB\n`;
   host.set(
     `/proc/${pid}/status`,
-    `Name:\tworker\nState:\tR (running)\nPid:\t${pid}\n${kib('VmRSS', anonymousKib + fileKib + sharedKib)}` +
+    `Name:\tworker\nState:\tR (running)\nPid:\t${pid}\n${peakKib === undefined ? '' : kib('VmHWM', peakKib)}${kib('VmRSS', anonymousKib + fileKib + sharedKib)}` +
       `${kib('RssAnon', anonymousKib)}${kib('RssFile', fileKib)}${kib('RssShmem', sharedKib)}${kib('VmSwap', swapKib)}`,
   );
   if (pssKib !== undefined)

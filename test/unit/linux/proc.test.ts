@@ -35,9 +35,10 @@ describe('readers of /proc', () => {
 
   test('memory of a process is in bytes, part by part', () => {
     const text =
-      'Name:\tx\nVmPeak:\t9 kB\nVmRSS:\t   1784 kB\nRssAnon:\t 112 kB\nRssFile:\t 1600 kB\nRssShmem:\t 72 kB\nVmSwap:\t 4 kB\n';
+      'Name:\tx\nVmPeak:\t9 kB\nVmHWM:\t 1800 kB\nVmRSS:\t   1784 kB\nRssAnon:\t 112 kB\nRssFile:\t 1600 kB\nRssShmem:\t 72 kB\nVmSwap:\t 4 kB\n';
     expect(parseProcessMemory(text)).toEqual({
       rssBytes: 1784 * 1024,
+      rssPeakBytes: 1800 * 1024,
       anonymousBytes: 112 * 1024,
       fileBytes: 1600 * 1024,
       sharedBytes: 72 * 1024,

@@ -23,12 +23,12 @@ describe('the energy sampler', () => {
     const recording = await new RaplSampler({files: host, ticker: new Ticker()}).start(context(clock));
     // The first counter passes 262143328850 and begins anew: 328850 + 1 + 671149 = 1 J more.
     host.set(`${RAPL}/intel-rapl:0/energy_uj`, '671149\n').set(`${RAPL}/intel-rapl:1/energy_uj`, '3000000\n');
-    clock.advance(50);
+    clock.advance(250);
     host.set(`${RAPL}/intel-rapl:0/energy_uj`, '2671149\n');
-    clock.advance(50);
+    clock.advance(250);
     const {series, caveats} = await recording.stop();
     expect(series).toEqual([
-      {channel: 'rapl_package_j', unit: 'J', tMs: [0, 50, 100], values: [0, 3, 5], periodMs: 50, gaps: 0},
+      {channel: 'rapl_package_j', unit: 'J', tMs: [0, 250, 500], values: [0, 3, 5], periodMs: 250, gaps: 0},
     ]);
     expect(caveats).toEqual([]);
   });
@@ -38,9 +38,9 @@ describe('the energy sampler', () => {
     const clock = fakeClock();
     const recording = await new RaplSampler({files: host, ticker: new Ticker()}).start(context(clock));
     host.remove(`${RAPL}/intel-rapl:1/energy_uj`);
-    clock.advance(50);
+    clock.advance(250);
     host.set(`${RAPL}/intel-rapl:1/energy_uj`, '9000000\n');
-    clock.advance(50);
+    clock.advance(250);
     const {series} = await recording.stop();
     expect(series[0]).toMatchObject({values: [0, null, 8], gaps: 1});
   });

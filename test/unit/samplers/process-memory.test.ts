@@ -59,23 +59,55 @@ describe('the process memory sampler', () => {
     setProcess(host, 100, {anonymousKib: 10});
     host.remove('/proc/101');
     recording.edge('warmup');
-    clock.advance(50);
+    clock.advance(250);
     expect(channel(await recording.stop(), 'ram_rss_bytes')).toEqual([10 * KIB, 22 * KIB, 17 * KIB, 17 * KIB]);
   });
 
   test('between two readings of the proportional size, the growth of the resident size is added, up to that size', async () => {
     const host = new FakeHost();
     setProcess(host, 100, {anonymousKib: 100, pssKib: 80});
-    // 1 ms a reading, at most 0.2 % of the time: the next one is due after 500 ms.
+    // 1 ms a reading, at most 0.1 % of the time: the next one is due after 1000 ms.
     const {clock, recording} = await start(host, 1);
     setProcess(host, 100, {anonymousKib: 130, pssKib: 90});
-    clock.advance(50);
+    clock.advance(250);
     setProcess(host, 100, {anonymousKib: 10, pssKib: 90});
-    clock.advance(50);
+    clock.advance(250);
     setProcess(host, 100, {anonymousKib: 130, pssKib: 90});
-    clock.advance(400);
+    clock.advance(500);
     const values = channel(await recording.stop(), 'ram_pss_bytes')?.map((bytes) => Number(bytes) / KIB);
     expect([values?.[0], values?.[1], values?.[2], values?.at(-1)]).toEqual([80, 110, 0, 90]);
+  });
+
+  test('a peak between two readings is what the kernel kept of it, in the phase in which it was', async () => {
+    const host = new FakeHost();
+    // What was before the recording is no peak of it.
+    setProcess(host, 100, {anonymousKib: 10, peakKib: 500, pssKib: 8});
+    const {clock, recording} = await start(host);
+    recording.edge('load');
+    setProcess(host, 100, {anonymousKib: 20, peakKib: 60, pssKib: 18});
+    clock.advance(250);
+    setProcess(host, 100, {anonymousKib: 30, peakKib: 60, pssKib: 28});
+    clock.advance(250);
+    // Between the last reading of the phase and its end.
+    setProcess(host, 100, {anonymousKib: 30, peakKib: 90, pssKib: 28});
+    recording.edge('warmup');
+    clock.advance(250);
+    const result = await recording.stop();
+    const kib = (name: string) => channel(result, name)?.map((bytes) => Number(bytes) / KIB);
+    expect(kib('ram_rss_bytes')).toEqual([10, 10, 60, 90, 30, 30]);
+    expect(kib('ram_pss_bytes')).toEqual([8, 8, 58, 88, 28, 28]);
+    expect(kib('ram_anonymous_bytes')).toEqual([10, 10, 20, 30, 30, 30]);
+  });
+
+  test('of processes that rose at different times, the higher peak counts once', async () => {
+    const host = new FakeHost();
+    setProcess(host, 100, {anonymousKib: 10, peakKib: 10, children: [101]});
+    setProcess(host, 101, {anonymousKib: 10, peakKib: 10});
+    const {clock, recording} = await start(host);
+    setProcess(host, 100, {anonymousKib: 10, peakKib: 40, children: [101]});
+    setProcess(host, 101, {anonymousKib: 10, peakKib: 30});
+    clock.advance(250);
+    expect(channel(await recording.stop(), 'ram_rss_bytes')).toEqual([20 * KIB, 50 * KIB]);
   });
 
   test('the first measured request is not disturbed by a dear reading', async () => {
@@ -100,7 +132,7 @@ describe('the process memory sampler', () => {
     const host = new FakeHost();
     setProcess(host, 100, {anonymousKib: 100});
     const {clock, recording} = await start(host);
-    clock.advance(50);
+    clock.advance(250);
     host.remove('/proc/100');
     clock.advance(500);
     const result = await recording.stop();
@@ -113,9 +145,9 @@ describe('the process memory sampler', () => {
     const host = new FakeHost();
     setProcess(host, 100, {anonymousKib: 100});
     const {clock, recording} = await start(host);
-    clock.advance(50);
-    clock.stall(400);
-    clock.advance(60);
+    clock.advance(250);
+    clock.stall(2000);
+    clock.advance(300);
     const result = await recording.stop();
     expect(result.series[0]?.gaps).toBe(8);
     expect(result.caveats).toEqual([{code: 'sampler-gaps', value: '0.727'}]);
@@ -149,8 +181,8 @@ if (!linux) process.stdout.write('skipped: the real /proc is there on Linux only
 
 describe('on this machine', () => {
   test.skipIf(!linux)('64 MiB that a grandchild writes are seen as anonymous memory of the tree', async () => {
-    const inner = `const b = Buffer.alloc(64 << 20, 1); console.log('full'); setTimeout(() => b, 60000)`;
-    const outer = `const c = require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(inner)}], {stdio: ['ignore', 'inherit', 'inherit']}); process.on('SIGTERM', () => { c.kill('SIGKILL'); process.exit(); })`;
+    const inner = `let c = Buffer.alloc(96 << 20, 1); c = null; global.gc(); const b = Buffer.alloc(64 << 20, 1); console.log('full'); setTimeout(() => b, 60000)`;
+    const outer = `const c = require('node:child_process').spawn(process.execPath, ['--expose-gc', '-e', ${JSON.stringify(inner)}], {stdio: ['ignore', 'inherit', 'inherit']}); process.on('SIGTERM', () => { c.kill('SIGKILL'); process.exit(); })`;
     const worker = spawn(process.execPath, ['-e', outer], {stdio: ['ignore', 'pipe', 'inherit']});
     try {
       await once(worker.stdout, 'data');
