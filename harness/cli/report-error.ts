@@ -10,7 +10,9 @@ export function reportError(error: unknown, write: (text: string) => unknown, st
   if (error instanceof BenchError) {
     // Several mistakes in one file are several lines; each is harmless text.
     const lines = error.message.split('\n').map(plain);
-    write(`${style.red('error')}: ${lines.join('\n       ')}\n`);
+    // Who presses Ctrl-C made no mistake.
+    const label = error.code === 'INTERRUPTED' ? style.yellow('stopped') : style.red('error');
+    write(`${label}: ${lines.join('\n       ')}\n`);
     write(`${style.dim(`  ${error.hint}`)}\n`);
     return error.exitCode === 0 ? 1 : error.exitCode;
   }

@@ -1,31 +1,65 @@
 import {plain} from './terminal.ts';
 
 export interface TableColumn {
+  /** A line feed in it makes a head of two lines. */
   readonly title: string;
   readonly align: 'left' | 'right';
+  /** Where the table is too wide, columns with the lowest rank go first; without a rank a column always stays. */
+  readonly rank?: number;
 }
+
+const GAP = 2;
 
 /**
  * Rows as aligned text with two blanks between columns. Cells are made harmless (no control characters); a column that
  * is empty in every row is left out.
  */
 export function renderTable(columns: readonly TableColumn[], rows: readonly (readonly string[])[]): string {
-  const kept = columns
-    .map((column, index) => ({column, index}))
-    .filter(({index}) => rows.some((row) => (row[index] ?? '') !== ''));
-  const widths = kept.map(({column, index}) =>
-    Math.max(column.title.length, ...rows.map((row) => plain(row[index] ?? '').length)),
-  );
-  const line = (cells: readonly string[]) =>
+  return fitTable(columns, rows).text;
+}
+
+export interface FittedTable {
+  readonly text: string;
+  /** Titles of the columns that had no room, in their order. */
+  readonly leftOut: readonly string[];
+}
+
+/** {@link renderTable} for a terminal of `width` columns: what it can do without is left out, and named. */
+export function fitTable(
+  columns: readonly TableColumn[],
+  rows: readonly (readonly string[])[],
+  width = Number.POSITIVE_INFINITY,
+): FittedTable {
+  const measured = columns
+    .map((column, index) => {
+      const titles = column.title.split('\n');
+      const cells = rows.map((row) => plain(row[index] ?? ''));
+      return {column, titles, cells, width: Math.max(...[...titles, ...cells].map((text) => text.length))};
+    })
+    .filter(({cells}) => cells.some((cell) => cell !== ''));
+  let kept = measured;
+  const widthOf = () => kept.reduce((sum, one) => sum + one.width + GAP, -GAP);
+  while (widthOf() > width) {
+    const [least] = kept
+      .filter(({column}) => column.rank !== undefined)
+      .sort((a, b) => (a.column.rank ?? 0) - (b.column.rank ?? 0));
+    if (least === undefined) break;
+    kept = kept.filter((one) => one !== least);
+  }
+  const line = (textOf: (one: (typeof kept)[number]) => string) =>
     kept
-      .map(({column}, at) => {
-        const cell = plain(cells[at] ?? '');
-        const width = widths[at] ?? 0;
-        return column.align === 'right' ? cell.padStart(width) : cell.padEnd(width);
-      })
-      .join('  ')
+      .map((one) => (one.column.align === 'right' ? textOf(one).padStart(one.width) : textOf(one).padEnd(one.width)))
+      .join(' '.repeat(GAP))
       .trimEnd();
-  const head = line(kept.map(({column}) => column.title));
-  const body = rows.map((row) => line(kept.map(({index}) => row[index] ?? '')));
-  return [head, '─'.repeat(Math.max(head.length, ...body.map((text) => text.length))), ...body].join('\n');
+  const headLines = Math.max(1, ...kept.map(({titles}) => titles.length));
+  // Short titles stand at the foot of the head, next to their cells.
+  const head = Array.from({length: headLines}, (_, at) =>
+    line(({titles}) => titles[at - headLines + titles.length] ?? ''),
+  );
+  const body = rows.map((_, index) => line(({cells}) => cells[index] ?? ''));
+  const rule = '─'.repeat(Math.max(...[...head, ...body].map((text) => text.length)));
+  return {
+    text: [...head, rule, ...body].join('\n'),
+    leftOut: measured.filter((one) => !kept.includes(one)).map(({titles}) => titles.join(' ')),
+  };
 }

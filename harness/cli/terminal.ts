@@ -29,3 +29,28 @@ const CONTROL = /[\u0000-\u001F\u007F-\u009F]/g;
 export function plain(text: string): string {
   return text.replace(CONTROL, ' ');
 }
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the colour codes that `styleFor` writes
+const COLOUR = /\u001B\[\d+m/g;
+
+const RESET = '\u001B[0m';
+
+/** The text cut to so many columns, with `…` where something is missing. Colour codes take no room, and are closed. */
+export function cutTo(text: string, columns: number): string {
+  const visible = text.replace(COLOUR, '');
+  if (visible.length <= columns) return text;
+  let cut = '';
+  let room = Math.max(0, columns - 1);
+  let at = 0;
+  for (const match of [...text.matchAll(COLOUR), null]) {
+    const piece = text.slice(at, match?.index ?? text.length).slice(0, room);
+    room -= piece.length;
+    cut += piece;
+    if (match === null) break;
+    // Codes stay, also behind the cut: what was opened is closed.
+    cut += match[0];
+    at = match.index + match[0].length;
+  }
+  const end = cut.endsWith(RESET) ? RESET : '';
+  return `${cut.slice(0, cut.length - end.length)}…${end}`;
+}

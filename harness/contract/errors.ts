@@ -59,7 +59,7 @@ const CATALOG = {
   WRONG_TOKEN_COUNT: {exit: 0, hint: 'The engine reused or dropped prompt tokens: its times are not comparable.'},
   SAMPLER_UNAVAILABLE: {exit: 0, hint: 'Run `bench doctor` to see which counters this machine exposes.'},
   PYTHON_MISSING: {exit: 0, hint: 'Run `bench setup python`, or set BENCH_PYTHON to a Python that has PyTorch.'},
-  INTERRUPTED: {exit: 130, hint: 'Run the same command again: finished cells are kept.'},
+  INTERRUPTED: {exit: 130, hint: 'The same command goes on where this one stopped.'},
   INTERNAL: {exit: 3, hint: 'This is a bug of bench: please report it with the lines above.'},
 } as const satisfies Record<string, {exit: number; hint: string}>;
 

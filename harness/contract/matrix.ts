@@ -10,6 +10,9 @@ import {FORMAT_NAMES, type Format} from './format.ts';
 const slug = z.string().regex(/^[a-z0-9][a-z0-9._-]*$/, 'use lower-case letters, digits, ".", "_" and "-"');
 const formatName = z.enum(FORMAT_NAMES as readonly [Format, ...Format[]]);
 
+/** A thousand passes at ten seconds are three hours a cell: more is a slip of the pen. */
+export const MOST_ROUNDS = 1000;
+
 export const MatrixSettingsSchema = z
   .strictObject({
     threads: z
@@ -66,7 +69,7 @@ const WorkloadEntrySchema = z
     batch: z.int().positive().default(1),
     concurrency: z.int().positive().default(1),
     prefix_cache: z
-      .union([z.literal('off'), z.string().regex(/^shared:\d+$/)])
+      .union([z.literal('off'), z.string({error: 'shared:N with a number of tokens'}).regex(/^shared:\d+$/)])
       .default('off')
       .describe('off, or shared:N: the first N prompt tokens are kept'),
     prompts: z.string().optional().describe('JSON-lines file of prompts with expected answers, relative to this file'),
@@ -133,14 +136,14 @@ export const MatrixSchema = z.strictObject({
       z.strictObject({
         when: RuleSchema,
         settings: MatrixSettingsSchema.optional(),
-        rounds: z.int().positive().optional(),
+        rounds: z.int().positive().max(MOST_ROUNDS).optional(),
         requests: z.int().positive().optional(),
         budget_seconds: z.number().positive().optional(),
       }),
     )
     .default([])
     .describe('Settings for the cells that match; later entries win'),
-  rounds: z.int().positive().default(3).describe('Passes over all cells'),
+  rounds: z.int().positive().max(MOST_ROUNDS).default(3).describe('Passes over all cells'),
   order: z
     .enum(['interleaved', 'shuffled'])
     .default('interleaved')
@@ -164,7 +167,11 @@ export const MatrixSchema = z.strictObject({
   limits: z
     .strictObject({load_seconds: z.number().positive().default(600), idle_seconds: z.number().positive().default(120)})
     .default({load_seconds: 600, idle_seconds: 120}),
-  sample_period_ms: z.int().min(10).default(50).describe('Period of the samplers'),
+  sample_period_ms: z
+    .int()
+    .min(10)
+    .default(50)
+    .describe('Period of the samplers. What the kernel keeps anyway (CPU times, energy, memory peaks): at least 250'),
   canary: z
     .boolean()
     .default(true)

@@ -17,11 +17,12 @@ export type SweepEvent =
   | {readonly type: 'step'; readonly text: string; readonly doneBytes?: number; readonly totalBytes?: number | null}
   | {readonly type: 'cell_started'; readonly cell: Cell; readonly round: number; readonly position: number}
   | {readonly type: 'cell_phase'; readonly cell: Cell; readonly phase: CellPhase}
-  /** At most ten a second: the last request, and the memory of the worker right now. */
+  /** At most two a second: the last request, and the memory of the worker right now. */
   | {
       readonly type: 'cell_progress';
       readonly cell: Cell;
       readonly requests: number;
+      readonly prefillTokensPerS: number | null;
       readonly decodeTokensPerS: number | null;
       readonly ramBytes: number | null;
       readonly secondsLeft: number | null;
@@ -33,6 +34,7 @@ export type SweepEvent =
       readonly status: RoundStatus;
       readonly reason: string;
       readonly requests: number;
+      readonly prefillTokensPerS: number | null;
       readonly decodeTokensPerS: number | null;
       readonly secondsLeft: number | null;
     }

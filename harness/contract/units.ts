@@ -37,9 +37,9 @@ export function formatSignificant(value: number): string {
   return value.toFixed(Math.min(6, Math.max(0, 2 - magnitude)));
 }
 
-/** Bytes for people, in powers of 1024: `1.23 GiB`. */
+/** Bytes for people, in powers of 1024: `1.23 GiB`, `512 B`. */
 export function formatBytes(bytes: number): string {
-  return scaled(bytes, 1024, BINARY);
+  return Math.abs(bytes) < 1024 ? `${Math.round(bytes)} B` : scaled(bytes, 1024, BINARY);
 }
 
 /** Any rate or frequency for people, in powers of 1000: `25.5 GB/s`, `3.20 GHz`. */

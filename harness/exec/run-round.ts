@@ -56,6 +56,7 @@ export interface RoundResult {
   readonly reason: string;
   /** Measured ones. */
   readonly requests: number;
+  readonly prefillTokensPerS: number | null;
   readonly decodeTokensPerS: number | null;
 }
 
@@ -75,7 +76,7 @@ export async function runRound(input: RoundInput, context: RoundContext): Promis
   context.append({type: 'round_started', cellId: cell.id, round, attempt, canary, at: at()});
 
   const check = new ProtocolCheck(cell);
-  const tally = new Tally();
+  const tally = new Tally(cell.workload.generatedTokens);
   // An array, because it is filled within a callback.
   const recorders: SampleRecorder[] = [];
   const phase = (name: CellPhase) => {
@@ -139,15 +140,22 @@ export async function runRound(input: RoundInput, context: RoundContext): Promis
     overheadS: Math.max(0, round3(nowMs() - tally.usefulMs) / 1000),
     at: at(),
   });
-  return {status, reason, requests: tally.requests, decodeTokensPerS: tally.decodeTokensPerS};
+  const {requests, prefillTokensPerS, decodeTokensPerS} = tally;
+  return {status, reason, requests, prefillTokensPerS, decodeTokensPerS};
 }
 
 /** What the worker did, in its own times. */
 class Tally {
   requests = 0;
-  readonly #rates: number[] = [];
+  readonly #prefills: number[] = [];
+  readonly #decodes: number[] = [];
+  readonly #generatedTokens: number;
   #firstNs: number | null = null;
   #lastNs: number | null = null;
+
+  constructor(generatedTokens: number) {
+    this.#generatedTokens = generatedTokens;
+  }
 
   take(event: WorkerEvent): void {
     if (event.type === 'ready') this.#firstNs = event.tNs;
@@ -156,8 +164,9 @@ class Tally {
     this.#lastNs = event.tokenNs.at(-1) ?? this.#lastNs;
     if (event.phase !== 'measure') return;
     this.requests++;
-    const rate = decodeRate(event);
-    if (rate !== null) this.#rates.push(rate);
+    const [prefill, decode] = [prefillRate(event, this.#generatedTokens), decodeRate(event)];
+    if (prefill !== null) this.#prefills.push(prefill);
+    if (decode !== null) this.#decodes.push(decode);
   }
 
   /** Load, warm-up and requests. */
@@ -165,9 +174,23 @@ class Tally {
     return this.#firstNs === null || this.#lastNs === null ? 0 : Math.max(0, (this.#lastNs - this.#firstNs) / 1e6);
   }
 
-  get decodeTokensPerS(): number | null {
-    return this.#rates.length === 0 ? null : median(this.#rates);
+  get prefillTokensPerS(): number | null {
+    return this.#prefills.length === 0 ? null : median(this.#prefills);
   }
+
+  get decodeTokensPerS(): number | null {
+    return this.#decodes.length === 0 ? null : median(this.#decodes);
+  }
+}
+
+/** Evaluated prompt tokens a second until the first token; null for a prompt of one, and where tokens are not streamed. */
+export function prefillRate(
+  {batch, evaluatedTokens, startNs, tokenNs}: RequestEvent,
+  generatedTokens: number,
+): number | null {
+  if (tokenNs.length !== generatedTokens) return null;
+  const spanNs = (tokenNs[0] ?? startNs) - startNs;
+  return evaluatedTokens > 1 && spanNs > 0 ? (batch * evaluatedTokens * 1e9) / spanNs : null;
 }
 
 /** Tokens a second after the first one; null for a request with one token time. */

@@ -53,7 +53,6 @@ export async function ensureWeights(cells: readonly Cell[], context: WeightsCont
 
 async function ensureOne(cell: Cell, {weights, signal, onEvent}: WeightsContext): Promise<ModelArtifact | BenchError> {
   const name = `${cell.model} ${cell.format}`;
-  onEvent({type: 'step', text: `weights ${name}`});
   let toldMs = 0;
   try {
     return await weights.ensure(

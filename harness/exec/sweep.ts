@@ -21,7 +21,7 @@ import {availableSamplers} from './available-samplers.ts';
 import type {HostLock} from './host-lock.ts';
 import {launchOf} from './launch-of.ts';
 import {waitUntilQuiet} from './quiet-wait.ts';
-import {decodeRate, type RoundResult, runRound} from './run-round.ts';
+import {decodeRate, prefillRate, type RoundResult, runRound} from './run-round.ts';
 import {SweepState} from './sweep-state.ts';
 import {type DeriveRows, SweepTables} from './sweep-tables.ts';
 import {ensureWeights, recordFailure} from './sweep-weights.ts';
@@ -70,8 +70,8 @@ export interface SweepOutcome {
   readonly continuable: boolean;
 }
 
-/** Whole readings of memory are told at most this often. */
-const PROGRESS_EVERY_MS = 100;
+/** Progress is told at most this often: whoever watches reads no faster, and every word of it is paid beside the worker. */
+const PROGRESS_EVERY_MS = 500;
 
 /**
  * Runs all cells of a plan that this machine can run, round by round, and continues where an earlier call stopped. The
@@ -232,6 +232,7 @@ class Sweep {
       status: result.status,
       reason: result.reason,
       requests: result.requests,
+      prefillTokensPerS: result.prefillTokensPerS,
       decodeTokensPerS: result.decodeTokensPerS,
       secondsLeft: this.#secondsLeft(),
     });
@@ -268,10 +269,13 @@ class Sweep {
             requests++;
             if (performance.now() - toldMs < PROGRESS_EVERY_MS) return;
             toldMs = performance.now();
-            const decodeTokensPerS = decodeRate(event);
+            const rates = {
+              prefillTokensPerS: prefillRate(event, cell.workload.generatedTokens),
+              decodeTokensPerS: decodeRate(event),
+            };
             const secondsLeft = this.#secondsLeft();
             const ramBytes = parseProcessMemory(this.#files.text(`/proc/${pid}/status`) ?? '')?.rssBytes ?? null;
-            this.#tell({type: 'cell_progress', cell, requests, decodeTokensPerS, ramBytes, secondsLeft});
+            this.#tell({type: 'cell_progress', cell, requests, ...rates, ramBytes, secondsLeft});
           },
           now: this.#now,
         },
@@ -285,7 +289,13 @@ class Sweep {
         now: this.#now,
       });
       const status = this.#state.failure(cell.id) ?? 'unsupported';
-      return {status, reason: `${error.code}: ${error.message}`, requests: 0, decodeTokensPerS: null};
+      return {
+        status,
+        reason: `${error.code}: ${error.message}`,
+        requests: 0,
+        prefillTokensPerS: null,
+        decodeTokensPerS: null,
+      };
     }
   }
 

@@ -345,7 +345,22 @@ function nothingLeft(matrix: Matrix, devices: readonly CellDevice[]): Mistake {
       text: `this machine has no ${matrix.devices.includes('host-gpu') ? 'GPU' : 'device'} that is meant here`,
     };
   }
-  return {path: [], text: 'the matrix holds no cell: no runner reads any of its formats, or its rules leave nothing'};
+  const runners = matrix.runners.map(runnerName);
+  const read = new Set(runners.flatMap((name) => runnerTraits(name).families));
+  if (!matrix.formats.some((format) => read.has(FORMATS[format].family))) {
+    return {
+      path: ['formats'],
+      text: `no cell is left: ${runners.join(', ')} reads none of ${matrix.formats.join(', ')}`,
+    };
+  }
+  const rules = (['exclude', 'include'] as const).filter((key) => matrix[key].length > 0);
+  const [first] = rules;
+  if (first !== undefined)
+    return {path: [first], text: `no cell is left: the rules of ${rules.join(' and ')} leave none`};
+  return {
+    path: [],
+    text: 'no cell is left: its formats, runners, kernels, devices and instruction sets do not go together',
+  };
 }
 
 function distinct(mistakes: readonly Mistake[]): Mistake[] {

@@ -34,7 +34,7 @@ function explain(issue: Issue, base: Path, context: ExplainContext): string[] {
       const known = keysAt(context.schema, path);
       return issue.keys.map(
         (key) =>
-          `${context.places.ofKey(path, key)}: ${pathText([...path, key])}: no such key${didYouMean(key, known) || `; known here: ${known.join(', ')}`}`,
+          `${context.places.ofKey(path, key)}: ${pathText([...path, key])}: no such key${didYouMean(key, known) || elsewhere(key, path, context) || `; known here: ${known.join(', ')}`}`,
       );
     }
     case 'invalid_value': {
@@ -44,9 +44,10 @@ function explain(issue: Issue, base: Path, context: ExplainContext): string[] {
       return line(`${show(value)} is no ${noun(path)}${near || `; it is ${oneOf(issue.values)}`}`);
     }
     case 'invalid_type':
-      if (value === undefined) return line(`is missing: give ${expectation(issue)}`);
-      if (value === null) return line(`is empty, but it must be ${expectation(issue)}`);
-      return line(`${show(value)} is ${kindOf(value)}, but it must be ${expectation(issue)}`);
+      if (value === undefined) return line(`is missing: give ${expectation(issue, keysAt(context.schema, path))}`);
+      return line(
+        `${value === null ? 'is empty' : `${show(value)} is ${kindOf(value)}`}, but it must be ${expectation(issue, keysAt(context.schema, path))}`,
+      );
     case 'too_small':
       if (issue.origin === 'array') return line('is empty: give at least one');
       if (issue.origin === 'string') return line('is empty');
@@ -98,7 +99,7 @@ function explainUnion(
 
 function wanted(issue: Issue): string {
   if (issue.code === 'invalid_value') return oneOf(issue.values);
-  if (issue.code === 'invalid_type') return expectation(issue);
+  if (issue.code === 'invalid_type') return issue.message.startsWith('Invalid') ? expectation(issue) : issue.message;
   if (issue.code === 'too_small' && issue.origin !== 'string')
     return `a number ${issue.inclusive === true ? 'of at least' : 'above'} ${String(issue.minimum)}`;
   if (issue.code === 'invalid_format') {
@@ -113,10 +114,11 @@ const PATTERN_WORDS: Readonly<Record<string, string>> = {
   '/^shared:\\d+$/': 'off, or shared:N with a number of tokens',
 };
 
-function expectation(issue: z.core.$ZodIssueInvalidType): string {
+/** @param keys What a map may hold, where that is known. */
+function expectation(issue: z.core.$ZodIssueInvalidType, keys: readonly string[] = []): string {
   const words: Readonly<Record<string, string>> = {
     array: 'a list ([…])',
-    object: 'a map (key: value)',
+    object: keys.length === 0 ? 'a map (key: value)' : `a map ({${keys.join(': …, ')}: …})`,
     record: 'a map (key: value)',
     string: 'a text',
     number: 'a number',
@@ -144,6 +146,16 @@ function show(value: unknown): string {
 function oneOf(values: readonly unknown[]): string {
   const words = values.map(String);
   return words.length === 1 ? `${words[0]}` : `one of ${words.join(', ')}`;
+}
+
+/** Where a key that is unknown here is at home: `threads` at the top of a file is meant for `settings`. */
+function elsewhere(key: string, path: Path, {schema}: ExplainContext): string {
+  const sections = keysAt(schema, []);
+  if (path.length > 0 && sections.includes(key)) return '; it belongs to the top of the file';
+  const home = sections.find(
+    (section) => section !== path[0] && [[section], [section, 0]].some((place) => keysAt(schema, place).includes(key)),
+  );
+  return home === undefined ? '' : `; it belongs into ${home}`;
 }
 
 function label(path: Path): string {

@@ -113,6 +113,9 @@ function parse(text: string, path: string, lineCounter: LineCounter): Document {
 function yamlText(error: YAMLError, text: string): string {
   const at = text.slice(error.pos[0]).split('\n', 1)[0]?.trim().slice(0, 40) ?? '';
   if (error.code === 'DUPLICATE_KEY') return `${at.split(':', 1)[0] ?? at}: this key appears twice`;
+  // What stands there is a word on a line of its own, where a key with its value is due.
+  if (error.code === 'MULTILINE_IMPLICIT_KEY') return `${at}: the colon after this key is missing`;
+  if (error.code === 'TAB_AS_INDENT') return 'a tab: indent with blanks';
   if (error.code === 'TAG_RESOLVE_FAILED') return `${at}: tags are not allowed in a matrix file`;
   if (error.code === 'MULTIPLE_DOCS') return 'a matrix file holds one YAML document, this one holds several';
   return error.message.split('\n', 1)[0] ?? error.code;

@@ -1,6 +1,11 @@
-/** The word of a list that a mistyped one most likely means, or null when none is near. */
+/**
+ * The word of a list that a mistyped one most likely means, or null when none is near. `Q4_K_M` means `gguf-q4_k_m`: a
+ * word without what stands before its first hyphen.
+ */
 export function nearest(word: string, words: Iterable<string>): string | null {
   const typed = word.toLowerCase();
+  const whole = [...words].find((candidate) => candidate.toLowerCase().replace(/^[^-]*-/, '') === typed);
+  if (whole !== undefined && typed !== '') return whole;
   let best: string | null = null;
   let bestDistance = Math.max(1, Math.floor(typed.length / 3)) + 1;
   for (const candidate of words) {

@@ -102,7 +102,7 @@ test('the plan is the same bytes twice, runs nothing, and tells why a cell waits
   expect(first.status).toBe(0);
   expect(second.stdout).toBe(first.stdout);
   const text = await bench(['matrix', file, '--plan'], {cwd: folder});
-  expect(text.stdout).toMatch(/waiting: .*t4/i);
+  expect(text.stdout).toMatch(/^waits for t4: 1 cell /m);
 });
 
 test('bad input is one line with its place, and exit status 2', async () => {
@@ -128,10 +128,15 @@ test('Ctrl-C ends the cell, keeps what is measured, exits with 130; the same com
     reject: false,
     stdin: 'ignore',
   });
+  let told = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    told += chunk.toString();
+  });
   for await (const line of child.iterable()) {
     if (line.includes('"cell_finished"')) child.kill('SIGINT');
   }
   expect((await child).exitCode).toBe(130);
+  expect(told).toMatch(/^stopped: .*; [1-3] of 4 rounds are kept in interrupted\/interrupted--\S+$/m);
   const {run} = await rowsOf('interrupted');
   const finished = async () =>
     (await readJournal(join(run, 'journal.jsonl'))).flatMap((record) =>

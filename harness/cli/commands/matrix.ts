@@ -1,4 +1,4 @@
-import {join} from 'node:path';
+import {join, relative} from 'node:path';
 import {type Command, InvalidArgumentError, Option} from 'commander';
 import type {Caveat} from '../../contract/caveats.ts';
 import {CAVEATS} from '../../contract/caveats.ts';
@@ -6,8 +6,10 @@ import type {ResultRow} from '../../contract/columns.ts';
 import type {HostFacts} from '../../contract/device.ts';
 import {BenchError} from '../../contract/errors.ts';
 import type {Manifest} from '../../contract/journal.ts';
+import {MOST_ROUNDS} from '../../contract/matrix.ts';
 import type {Plan} from '../../contract/plan.ts';
 import type {Sampler} from '../../contract/sampler.ts';
+import type {SweepEvent} from '../../contract/sweep-event.ts';
 import {measureReadBandwidth} from '../../device/bandwidth.ts';
 import {readInventory} from '../../device/inventory.ts';
 import {readMemory} from '../../device/memory.ts';
@@ -38,7 +40,7 @@ import {isLive, plain, styleFor} from '../terminal.ts';
 
 interface MatrixOptions {
   readonly plan?: true;
-  readonly only: readonly string[];
+  readonly only?: readonly string[];
   readonly device?: string;
   readonly engine: string;
   readonly engines: string;
@@ -57,12 +59,12 @@ export function registerMatrixCommand(program: Command, context: CommandContext)
   program
     .command('matrix')
     .description('run every cell of FILE that this machine can run; continue an unfinished run')
-    .argument('[file]', 'matrix file', QUICKSTART)
+    .argument('[file]', 'matrix file; without one the quickstart that comes with bench')
     .option(
       '--plan',
       'list the cells with why each runs, waits or is refused; run nothing (with --json: the plan file)',
     )
-    .option('--only <key=glob>', 'repeatable: model, format, runner, kernel, device, isa, workload', collect, [])
+    .option('--only <key=glob>', 'repeatable: model, format, runner, kernel, device, isa, workload', collect)
     .option('--device <name>', 'treat this machine as NAME (a caveat on every row)')
     .addOption(
       new Option(
@@ -79,15 +81,19 @@ export function registerMatrixCommand(program: Command, context: CommandContext)
     )
     .option('--out <dir>', 'folder of the run folders', 'results')
     .option('--fresh', 'start anew instead of continuing')
-    .option('--rounds <n>', 'passes over all cells', wholeNumber)
-    .option('--budget <seconds>', 'seconds of warm-up and measuring per cell and round', positive)
+    .option('--rounds <n>', 'passes over all cells, instead of what FILE says', wholeRounds)
+    .option(
+      '--budget <seconds>',
+      'seconds of warm-up and measuring per cell and round, instead of what FILE says',
+      positive,
+    )
     .option('--alongside', 'run although another bench run is active here (a caveat on every row)')
     .option('--json', 'events on stdout, one JSON object a line')
-    .action(async (file: string, options: MatrixOptions) => {
+    .action(async (file: string | undefined, options: MatrixOptions) => {
       if (options.engine !== 'local' && options.device !== undefined) {
         throw new BenchError('USAGE', '--device names this machine, --engine runs elsewhere: give one of them');
       }
-      const loaded = await loadMatrix(file);
+      const loaded = await loadMatrix(file ?? QUICKSTART);
       const needsPython = loaded.matrix.runners.includes('transformers');
       const {host, catalogue} = await readHost(context, {
         forcedDevice: options.device,
@@ -104,7 +110,7 @@ export function registerMatrixCommand(program: Command, context: CommandContext)
         estimate: (request) => weights.estimate(request),
         harness: HARNESS_VERSION,
         overrides: {
-          only: options.only,
+          only: options.only ?? [],
           ...(options.rounds === undefined ? {} : {rounds: options.rounds}),
           ...(options.budget === undefined ? {} : {budgetSeconds: options.budget}),
         },
@@ -112,9 +118,13 @@ export function registerMatrixCommand(program: Command, context: CommandContext)
       const prices = await rentalPrices(join(PACKAGE_ROOT, 'matrices', 'prices.yaml'));
       if (options.plan === true) {
         const totals = perDevice(plan, prices);
-        const text = `${planText(plan)}\n\n${perDeviceText(totals)}`;
+        const text = planText(plan, context.stdout.columns);
+        // One device without a price: its sum stands above.
+        const told = totals.length > 1 || totals.some(({usdLow}) => usdLow !== null);
         context.stdout.write(
-          options.json === true ? `${JSON.stringify({...plan, perDevice: totals}, null, 1)}\n` : `${text}\n`,
+          options.json === true
+            ? `${JSON.stringify({...plan, perDevice: totals}, null, 1)}\n`
+            : `${text}\n${told ? `\n${perDeviceText(totals)}\n` : ''}`,
         );
         return;
       }
@@ -147,6 +157,7 @@ interface Measuring {
 async function measure({context, options, weights, host, loaded, plan}: Measuring): Promise<void> {
   const style = styleFor(context.stderr, context.env);
   const progress = new Progress({output: context.stderr, style, live: isLive(context.stderr, context.env)});
+  const rounds = new RoundCount();
   const name = {matrix: plan.matrix, device: runDevice(plan, host), host: host.host};
   const lock = await acquireHostLock(join(cacheDir(context.env), 'locks'), {
     matrix: plan.matrix,
@@ -185,8 +196,11 @@ async function measure({context, options, weights, host, loaded, plan}: Measurin
       signal: context.signal,
       onEvent: (event) => {
         if (options.json === true) context.stdout.write(`${JSON.stringify(event)}\n`);
+        rounds.see(event);
         progress.show(event);
       },
+    }).catch((error: unknown) => {
+      throw rounds.told(error, folder);
     });
     progress.end();
     const rows = await readResultsCsv(folder.resultsPath);
@@ -198,6 +212,26 @@ async function measure({context, options, weights, host, loaded, plan}: Measurin
   } finally {
     progress.end();
     await lock.release();
+  }
+}
+
+/** How much of a sweep is done: told to whoever stops it. */
+class RoundCount {
+  #done = 0;
+  #total = 0;
+
+  see(event: SweepEvent): void {
+    if (event.type === 'sweep_started') {
+      this.#done = event.roundsDone;
+      this.#total = event.roundsTotal;
+    } else if (event.type === 'cell_finished') this.#done++;
+  }
+
+  /** An interruption with what is kept, and where; any other error as it is. */
+  told(error: unknown, {path}: RunFolder): unknown {
+    if (!(error instanceof BenchError) || error.code !== 'INTERRUPTED') return error;
+    const kept = `${Math.min(this.#done, this.#total)} of ${this.#total} rounds are kept in ${fromHere(path)}`;
+    return new BenchError('INTERRUPTED', `${error.message}; ${kept}`, {cause: error});
   }
 }
 
@@ -219,18 +253,38 @@ function runDevice(plan: Plan, host: HostFacts): string {
 
 function finalText(rows: readonly ResultRow[], plan: Plan, folder: RunFolder, context: CommandContext): string {
   const style = styleFor(context.stdout, context.env);
-  const lines = [summaryTable(rows), '', planTotals(plan).split('\n').slice(1).join('\n')];
+  const lines = [
+    summaryTable(rows, context.stdout.columns),
+    ...legend(rows),
+    '',
+    planTotals(plan).split('\n').slice(1).join('\n'),
+  ];
   const caveats = caveatLines(rows, CAVEATS);
   if (caveats.length > 0) lines.push('Read with care:', ...caveats.map((line) => `  ${plain(line)}`));
+  const path = fromHere(folder.path);
   lines.push(
     '',
-    `${style.bold('results')} ${join(folder.path, 'results.csv')}`,
-    `Commit that folder (git add ${folder.path}), run the same command on the next host, then: bench report ${options(folder)}`,
+    `${style.bold('results')} ${join(path, 'results.csv')}`,
+    `Charts: bench report ${path}`,
+    `Commit that folder (git add ${path}), and run the same command on the next host; bench report ${join(path, '..')} shows them side by side.`,
   );
   return lines.filter((line, index) => line !== '' || lines[index - 1] !== '').join('\n');
 }
 
-const options = (folder: RunFolder): string => join(folder.path, '..');
+/** What the heads of the table mean, for whoever reads one for the first time. */
+function legend(rows: readonly ResultRow[]): string[] {
+  if (!rows.some(({status}) => status === 'ok')) return [];
+  return [
+    't/s: tokens a second · ± %: half of the 95 % interval of decode · × 16 bit: decode against 16 bit in the same engine',
+    'TTFT: time to the first token · p90: 9 of 10 requests are faster · n: requests · all columns: README, "Columns of results.csv"',
+  ];
+}
+
+/** A path as one would type it here: relative, where it lies below. */
+function fromHere(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short === '' || short.startsWith('..') ? path : short;
+}
 
 export interface ManifestInput {
   readonly folder: RunFolder;
@@ -292,12 +346,12 @@ export async function newManifest({folder, loaded, plan, host, caveats, samplers
   };
 }
 
-const collect = (value: string, previous: readonly string[]) => [...previous, value];
+const collect = (value: string, previous: readonly string[] = []) => [...previous, value];
 
-function wholeNumber(text: string): number {
+function wholeRounds(text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('Give a whole number from 1 on.');
-  return value;
+  if (Number.isSafeInteger(value) && value >= 1 && value <= MOST_ROUNDS) return value;
+  throw new InvalidArgumentError(`Give a whole number from 1 to ${MOST_ROUNDS}.`);
 }
 
 function positive(text: string): number {

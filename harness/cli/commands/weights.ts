@@ -5,7 +5,9 @@ import {formatBytes, formatSignificant} from '../../contract/units.ts';
 import type {ModelArtifact, WeightsProgress} from '../../contract/weights.ts';
 import {ARCHITECTURES} from '../../weights/architectures.ts';
 import {cacheDir} from '../../weights/cache-dir.ts';
+import {expectedModel} from '../../weights/estimate.ts';
 import {LocalWeightsStore} from '../../weights/local-weights-store.ts';
+import type {CacheListing} from '../../weights/model-cache.ts';
 import {nearest} from '../../weights/source.ts';
 import type {CommandContext} from '../context.ts';
 import {Progress} from '../progress.ts';
@@ -29,6 +31,13 @@ const MADE: readonly TableColumn[] = [
   {title: 'path', align: 'left'},
 ];
 
+const MAKEABLE: readonly TableColumn[] = [
+  {title: 'name', align: 'left'},
+  {title: 'model', align: 'left'},
+  {title: 'parameters', align: 'right'},
+  {title: '16 bit', align: 'right'},
+];
+
 /** `bench weights`: model files in every format. Data to stdout, progress to stderr. */
 export function registerWeightsCommand(program: Command, context: CommandContext): void {
   const weights = program.command('weights').description('model files in every format');
@@ -41,7 +50,7 @@ export function registerWeightsCommand(program: Command, context: CommandContext
       '<model>',
       'architecture (llama-3.2-1b), synthetic:<architecture>, file:<path> or hf:<org>/<repo>[/<file>][@<revision>]',
     )
-    .requiredOption('--format <list>', 'formats, separated by commas', parseFormats)
+    .requiredOption('--format <list>', `formats, separated by commas: ${FORMAT_NAMES.join(', ')}`, parseFormats)
     .option('--seed <n>', 'seed of synthetic weights', parseSeed, 1)
     .option('--json', 'one JSON object a line')
     .action(async (model: string, options: {format: readonly Format[]; seed: number; json?: true}) => {
@@ -77,7 +86,7 @@ export function registerWeightsCommand(program: Command, context: CommandContext
 
   weights
     .command('list')
-    .description('what the cache holds, with sizes')
+    .description('what the cache holds, with sizes, and what can be made without a download')
     .option('--json', 'one JSON array')
     .action(async (options: {json?: true}) => {
       const {cache} = store();
@@ -86,19 +95,8 @@ export function registerWeightsCommand(program: Command, context: CommandContext
         context.stdout.write(`${JSON.stringify(entries, null, 1)}\n`);
         return;
       }
-      if (entries.length === 0) {
-        context.stdout.write(`nothing in ${plain(cache.dir)}\n`);
-        return;
-      }
-      const rows = entries.map((entry) => [
-        entry.name,
-        entry.format ?? '',
-        formatBytes(entry.bytes),
-        entry.lastUsedAt === null ? '' : entry.lastUsedAt.slice(0, 16).replace('T', ' '),
-        entry.state === 'complete' ? '' : entry.state,
-      ]);
-      const total = entries.reduce((sum, entry) => sum + entry.bytes, 0);
-      context.stdout.write(`${renderTable(LISTING, rows)}\n${formatBytes(total)} in ${plain(cache.dir)}\n`);
+      context.stdout.write(`${entries.length === 0 ? '' : `${cacheTable(entries)}\n`}${totalOf(entries, cache.dir)}\n`);
+      context.stdout.write(`\n${makeableText()}\n`);
     });
 
   weights
@@ -133,6 +131,31 @@ export function registerWeightsCommand(program: Command, context: CommandContext
         throw new BenchError('USAGE', `no cached model is named '${glob}'; see \`bench weights list\``);
       for (const {name, bytes} of removed) context.stdout.write(`removed ${plain(name)} (${formatBytes(bytes)})\n`);
     });
+}
+
+function cacheTable(entries: readonly CacheListing[]): string {
+  const rows = entries.map((entry) => [
+    entry.name,
+    entry.format ?? '',
+    formatBytes(entry.bytes),
+    entry.lastUsedAt === null ? '' : entry.lastUsedAt.slice(0, 16).replace('T', ' '),
+    entry.state === 'complete' ? '' : entry.state,
+  ]);
+  return renderTable(LISTING, rows);
+}
+
+function totalOf(entries: readonly CacheListing[], dir: string): string {
+  if (entries.length === 0) return `nothing in ${plain(dir)}`;
+  return `${formatBytes(entries.reduce((sum, {bytes}) => sum + bytes, 0))} in ${plain(dir)}`;
+}
+
+/** The catalogue: random weights of exact shapes. */
+function makeableText(): string {
+  const rows = ARCHITECTURES.map((architecture) => {
+    const {parameters, weightsBytes} = expectedModel(architecture, 'gguf-f16');
+    return [architecture.name, architecture.title, `${Math.round(parameters / 1e6)} M`, formatBytes(weightsBytes)];
+  });
+  return `Random weights of these shapes are made without a download: bench weights make NAME --format gguf-q4_k_m\n\n${renderTable(MAKEABLE, rows)}`;
 }
 
 /** A bare architecture name means its synthetic weights. */

@@ -94,7 +94,7 @@ test.skipIf(hasNvml(systemFiles(), process.env))(
         execFile(process.execPath, args, {env}, (_, out, err) => resolve({stdout: out, stderr: err}));
       });
       expect(stderr).toBe('warning: GPU: 1 of 1 GPUs do not answer (reboot; sudo dmesg | grep Xid)\n');
-      expect(stdout).toContain('waits for a t4');
+      expect(stdout).toContain('waits for t4: 1 cell');
     } finally {
       await rm(folder, {recursive: true, force: true});
     }

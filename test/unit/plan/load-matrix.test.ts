@@ -51,6 +51,8 @@ describe('loadMatrix', () => {
     ['a missing key', 'matrix: x\n'],
     ['a duplicate key', `${matrixText()}formats: [fp16]\n`],
     ['broken YAML', 'matrix: [\n'],
+    ['a key without a colon', 'matrix: x\nmodels\nformats: [fp16]\n'],
+    ['a tab', 'matrix: x\nmodels:\n\t- name: m\n'],
     ['an empty file', ''],
     ['a list instead of a map', '[1, 2]\n'],
     ['two documents', `${matrixText()}---\n${matrixText()}`],
@@ -90,6 +92,11 @@ describe('loadMatrix', () => {
     [{exclude: '[{format: gguf-q8*}, {workload: v}]'}],
     [{override: '[{when: {model: [m, n]}, rounds: 1}]'}],
     [{budget_seconds: '"ten"', formats: 'fp16', canary: '3'}],
+    [{formats: '[Q4_K_M, q8_0]'}],
+    [{models: '[llama-3.2-1b]', workloads: ''}],
+    [{threads: '2', batch: '4', limits: '{rounds: 3}'}],
+    [{rounds: '1000000000'}],
+    [{workloads: '[{name: w, generated_tokens: 4, prompt_tokens: 4, prefix_cache: 3}]'}],
   ])('finds the mistake in %o', async (lines) => {
     expect({message: await mistakes(lines)}).toMatchSnapshot();
   });
