@@ -88,13 +88,19 @@ export async function runCell(
     host,
     weightsPath,
     samplers = [],
+    signal = new AbortController().signal,
+    onWorker = () => undefined,
     onRequest = () => undefined,
   }: {
     runner: Runner;
     host: HostFacts;
     weightsPath: string;
     samplers?: readonly Sampler[];
-    /** Called after each measured request, with how many there were. */
+    /** Aborts to end the worker. */
+    signal?: AbortSignal;
+    /** Called once the worker exists, with its process id. */
+    onWorker?: (pid: number) => void;
+    /** Called when the first measured request begins, and after each one, with how many there were. */
     onRequest?: (count: number) => void;
   },
 ): Promise<readonly RequestEvent[]> {
@@ -106,16 +112,18 @@ export async function runCell(
       runner.launch(cell, host),
       {protocol: PROTOCOL_VERSION, cell, round: 0, weightsPath, promptsPath: null},
       {
-        signal: new AbortController().signal,
+        signal,
         logPath: join(folder, 'worker.log'),
         logTitle: 'self',
         prepare: async ({pid}) => {
+          onWorker(pid);
           for (const sampler of samplers) {
             const recording = await sampler.start({pid, periodMs: 50, nowMs: () => performance.now(), gpuIndex: null});
             stops.push(() => recording.stop());
           }
         },
         emit: (event: WorkerEvent) => {
+          if (event.type === 'phase' && event.name === 'measure') onRequest(0);
           if (event.type !== 'request' || event.phase !== 'measure') return;
           requests.push(event);
           onRequest(requests.length);

@@ -2,49 +2,58 @@ import {readHost} from '../../harness/cli/host.ts';
 import {RUNNERS} from '../../harness/cli/registry.ts';
 import type {HostFacts} from '../../harness/contract/device.ts';
 import type {Format} from '../../harness/contract/format.ts';
-import {decodeRates, prefillRates, runCell, type SelfCell, selfCell, selfWeights} from './cell.ts';
-import {llamaBench} from './llama-bench.ts';
+import {decodeRates, runCell, type SelfCell, selfCell, selfWeights} from './cell.ts';
+import {llamaBench, type Work} from './llama-bench.ts';
 import {type Figure, median, type Section, type SelfContext, spread} from './section.ts';
 import {shippedTool} from './shipped-tool.ts';
+import {logRatios, ratioFigure, ratioInterval, repetitionsOf, type Turns} from './turns.ts';
+import {worker} from './worker-contestant.ts';
 
 const FORMATS: readonly Format[] = ['gguf-f16', 'gguf-q8_0', 'gguf-q4_k_m'];
 
 interface Shape {
   readonly model: string;
   readonly goal: number;
-  readonly pairs: number;
-  /** Tokens of prompt processing and of generation. */
-  readonly prompt: number;
-  readonly generate: number;
-  readonly requests: number;
+  /** About half a second each at 1B, a tenth in the small model: short against the drift of a host. */
+  readonly works: readonly Work[];
   readonly threads: readonly number[];
+  readonly turns: Turns;
 }
 
-/** Our `llama-cpp` runner against llama-bench, linked to the same shared libraries: same machine code, same threads. */
+/**
+ * Our `llama-cpp` runner against llama-bench, linked to the same shared libraries: same machine code, same threads. Both
+ * processes live at the same time, and run in turns of a second or two ({@link logRatios}): to tell 1 % on a host that
+ * drifts by 5 % from one process to the next, pairs of whole processes would take hours.
+ *
+ * llama-bench against itself is the control: what the procedure makes of two equal sides.
+ */
 export const engineLoop: Section = {
   name: 'engine-loop',
-  doc: 'tokens/s of the llama-cpp runner against llama.cpp’s own loop, same library, paired A B A B',
+  doc: 'tokens/s of the llama-cpp runner against llama.cpp’s own loop, same library, two living processes in turns',
   async run(context) {
     const {host} = await readHost({env: process.env}, {pythonProbe: 'skip'});
     const cores = host.cpu.usableCores;
     const program = await shippedTool('llama-bench', context);
-    const large: Shape = {
-      model: 'llama-3.2-1b',
-      goal: 0.99,
-      pairs: context.quick ? 3 : 5,
-      prompt: 512,
-      generate: context.quick ? 32 : 64,
-      requests: 1,
-      threads: [cores],
-    };
+    const processes = context.quick ? 3 : 8;
     const small: Shape = {
       model: 'quickstart-53m',
       goal: 0.95,
-      pairs: context.quick ? 3 : 7,
-      prompt: 128,
-      generate: 64,
-      requests: 8,
+      works: [
+        {kind: 'pp', tokens: 128},
+        {kind: 'tg', tokens: 32},
+      ],
       threads: [1, cores],
+      turns: {processes, turns: 8, repetitions: 4},
+    };
+    const large: Shape = {
+      model: 'llama-3.2-1b',
+      goal: 0.99,
+      works: [
+        {kind: 'pp', tokens: 64},
+        {kind: 'tg', tokens: 8},
+      ],
+      threads: [cores],
+      turns: {processes, turns: 6, repetitions: 2},
     };
     return [
       ...(await compareShape(context, host, program, small)),
@@ -54,86 +63,34 @@ export const engineLoop: Section = {
 };
 
 async function compareShape(context: SelfContext, host: HostFacts, program: string, shape: Shape): Promise<Figure[]> {
+  const {model, turns} = shape;
+  const repetitions = repetitionsOf(turns);
   const figures: Figure[] = [];
   for (const format of FORMATS) {
-    const {path} = await selfWeights(context.cacheDir, shape.model, format);
-    for (const threads of [...new Set(shape.threads)]) {
-      const pp: number[] = [];
-      const tg: number[] = [];
-      for (let pair = 0; pair < shape.pairs; pair++) {
-        context.log(`${shape.model} ${format} ${threads} threads: pair ${pair + 1} of ${shape.pairs}`);
-        const theirs = () =>
-          llamaBench({
-            program,
-            model: path,
-            threads,
-            prompt: shape.prompt,
-            generate: shape.generate,
-            repetitions: shape.requests,
-          });
-        const ours = async () => ({
-          pp: await prefill(host, shape, format, threads, path),
-          tg: await decode(host, shape, format, threads, path),
-        });
-        // The order is turned in every pair, so that a drift of the machine favours neither side.
-        const [first, second] = pair % 2 === 0 ? [await ours(), await theirs()] : [await theirs(), await ours()];
-        const [mine, reference] = pair % 2 === 0 ? [first, second] : [second, first];
-        pp.push(median(mine.pp) / median(reference.pp));
-        tg.push(median(mine.tg) / median(reference.tg));
-      }
-      for (const [what, ratios] of [
-        ['pp', pp],
-        ['tg', tg],
-      ] as const) {
-        figures.push({
-          what: `${shape.model} ${format} ${what}${what === 'pp' ? shape.prompt : shape.generate}, ${threads} threads: ours ÷ llama-bench`,
-          value: spread(ratios),
-          goal: `median ≥ ${shape.goal}`,
-          met: median(ratios) >= shape.goal,
-        });
+    for (const threads of new Set(shape.threads)) {
+      for (const work of shape.works) {
+        const name = `${model} ${format} ${work.kind}${work.tokens}, ${threads} threads`;
+        const wanted = (what: string) => what.includes(context.only);
+        const ours = `${name}: ours ÷ llama-bench`;
+        const control = `${name}: llama-bench ÷ llama-bench (control)`;
+        // One control a shape and kind of work: it is about the procedure, not about a format.
+        const controlled = format === 'gguf-q8_0' && threads === host.cpu.usableCores && wanted(control);
+        if (!wanted(ours) && !controlled) continue;
+        const {path} = await selfWeights(context.cacheDir, model, format);
+        const theirs = () => llamaBench({program, model: path, threads, work, repetitions});
+        const mine = () =>
+          worker({runner: 'llama-cpp', host, model, format, threads, work, repetitions, weightsPath: path});
+        const told = (what: string) => (logs: readonly number[]) => {
+          const {ratio, low, high} = ratioInterval(logs);
+          const so = logs.length < 2 ? '' : ` (${low.toFixed(3)}–${high.toFixed(3)})`;
+          context.log(`${what}: pair ${logs.length} of ${turns.processes}, ${ratio.toFixed(4)}${so}`);
+        };
+        if (wanted(ours)) figures.push(ratioFigure(ours, await logRatios(mine, theirs, turns, told(ours)), shape.goal));
+        if (controlled) figures.push(ratioFigure(control, await logRatios(theirs, theirs, turns, told(control)), null));
       }
     }
   }
   return figures;
-}
-
-type Place = readonly [HostFacts, Shape, Format, number, string];
-
-async function prefill(...[host, shape, format, threads, path]: Place): Promise<readonly number[]> {
-  return prefillRates(
-    await run(
-      host,
-      {
-        model: shape.model,
-        format,
-        runner: 'llama-cpp',
-        threads,
-        promptTokens: shape.prompt,
-        generatedTokens: 1,
-        requests: shape.requests,
-      },
-      path,
-    ),
-  );
-}
-
-/** llama-bench generates from an empty context: a prompt of one token comes nearest. */
-async function decode(...[host, shape, format, threads, path]: Place): Promise<readonly number[]> {
-  return decodeRates(
-    await run(
-      host,
-      {
-        model: shape.model,
-        format,
-        runner: 'llama-cpp',
-        threads,
-        promptTokens: 1,
-        generatedTokens: shape.generate + 1,
-        requests: shape.requests,
-      },
-      path,
-    ),
-  );
 }
 
 async function run(host: HostFacts, wanted: SelfCell, weightsPath: string) {

@@ -6,11 +6,15 @@ export interface Figure {
   readonly goal: string;
   /** null: no goal, or it cannot be judged here. */
   readonly met: boolean | null;
+  /** false: there is a goal, and the interval of the figure lies on both sides of it. */
+  readonly resolved?: false;
 }
 
 export interface SelfContext {
   /** Shorter runs for a look; figures to publish come from the whole thing. */
   readonly quick: boolean;
+  /** Text that the name of a comparison must hold, `q8_0 tg`; empty: all of them. */
+  readonly only: string;
   readonly cacheDir: string;
   /** Progress, to stderr. */
   log(text: string): void;
