@@ -65,9 +65,16 @@ export async function probePython(search: PythonSearch): Promise<PythonAnswer> {
   const parsed = AnswerSchema.safeParse(parseJson(result.stdout ?? ''));
   if (!parsed.success) return unusable(`${file} ${whyItFailed(result)}: ${HOW}`);
   const {executable, version, torch, transformers, cuda, kernels, reason} = parsed.data;
-  if (reason !== undefined) return unusable(`${file}: ${reason}: ${HOW}`);
+  if (reason !== undefined) return unusable(`${file}: ${reason}: ${howToMend(file, torch, reason)}`);
   if (torch === undefined || transformers === undefined) return unusable(`${file} has no PyTorch: ${HOW}`);
   return {python: {executable, version, torch, transformers, cuda, kernels}, reason: null};
+}
+
+/** A rented image has PyTorch and often nothing else: three small packages are less than another PyTorch. */
+function howToMend(file: string, torch: string | undefined, reason: string): string {
+  const lacks = /^(?:transformers|accelerate|safetensors) cannot be imported: ModuleNotFoundError/.test(reason);
+  if (torch === undefined || !lacks) return HOW;
+  return `run \`${file} -m pip install "transformers==5.17.*" accelerate safetensors\`, or \`bench setup python\``;
 }
 
 const unusable = (reason: string): PythonAnswer => ({python: null, reason: reason.replace(/\s+/g, ' ')});

@@ -30,9 +30,7 @@ export const transformersRunner: Runner = {
     }
     if (python === null) return no(pythonReason ?? 'no Python with PyTorch: run `bench setup python`');
     const {gpuLayers, engineBuild} = cell.settings;
-    if (cell.deviceKind === 'cuda' && !python.cuda) {
-      return no(`torch ${python.torch} sees no GPU: run \`bench setup python --cuda\`, or update the driver`);
-    }
+    if (cell.deviceKind === 'cuda' && !python.cuda) return no(whyNoGpu(python.torch, host));
     if (gpuLayers !== 0 && cell.deviceKind === 'cpu') return no('gpu_layers must be 0 on a CPU');
     if (gpuLayers === 0 && cell.deviceKind === 'cuda')
       return no('transformers runs all layers on the GPU: gpu_layers all');
@@ -53,6 +51,20 @@ export const transformersRunner: Runner = {
     };
   },
 };
+
+/** A build names its CUDA: `2.14.1+cu130`. A driver runs what was built for a CUDA up to its own. */
+function whyNoGpu(torch: string, {gpus}: HostFacts): string {
+  if (torch.endsWith('+cpu')) return `torch ${torch} was built for CPUs: run \`bench setup python --cuda\``;
+  const [, built] = /\+cu(\d+)\d$/.exec(torch) ?? [];
+  const {driver, cuda} = gpus[0] ?? {driver: '', cuda: null};
+  if (built !== undefined && cuda !== null && Number.parseInt(cuda, 10) < Number(built)) {
+    return (
+      `torch ${torch} needs a driver for CUDA ${built}, and ${driver} goes up to CUDA ${cuda}: update the driver, or set ` +
+      `BENCH_PYTHON to a Python whose PyTorch was built for CUDA ${Number.parseInt(cuda, 10)}`
+    );
+  }
+  return `torch ${torch} sees no GPU: run \`bench setup python --cuda\`, or update the driver`;
+}
 
 /** The Python sources lie in the source tree, also when the runner was compiled to `dist`. */
 export function workerPath(runnerUrl: string): string {

@@ -1,5 +1,5 @@
 import {execFileSync} from 'node:child_process';
-import {existsSync} from 'node:fs';
+import {existsSync, readFileSync} from 'node:fs';
 import {cp, mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {homedir, tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -166,6 +166,50 @@ describe.skipIf(python3 === '')('the protocol of the Python worker kit', () => {
   });
 });
 
+describe.skipIf(python3 === '')('the instruction set of a Python worker', () => {
+  const onednn = (said: string) =>
+    `onednn_verbose,v1,info,cpu,runtime:OpenMP,nthr:2\nonednn_verbose,v1,info,cpu,isa:${said}\n`;
+  const mkl = (said: string) =>
+    `MKL_VERBOSE oneMKL 2024.0 Product build 20231011 for Intel(R) 64 architecture ${said}, Lnx 2.00GHz lp64 gnu_thread\n`;
+  const AVX2 = 'Intel(R) Advanced Vector Extensions 2 (Intel(R) AVX2)';
+  const AVX512 = 'Intel(R) Advanced Vector Extensions 512 (Intel(R) AVX-512)';
+  const WIDE = `${AVX512} with support for INT8, BF16, FP16 (limited) instructions, and Intel(R) Advanced Matrix Extensions (Intel(R) AMX) with INT8 and BF16`;
+  const SKYLAKE = 'Intel AVX-512 with AVX512BW, AVX512VL, and AVX512DQ extensions';
+  const cases = [
+    ['native', 'AVX512', onednn('Intel AVX10.1 and Intel AMX with bfloat16 and 8-bit integer support'), mkl(WIDE)],
+    ['avx2', 'AVX2', onednn('Intel AVX2'), mkl(`${AVX2} enabled processors`)],
+    // Other makers' processors: MKL names nothing.
+    ['avx2', 'AVX2', onednn('Intel AVX2'), mkl('processors')],
+    ['avx512', 'AVX512', onednn(SKYLAKE), mkl(`${AVX512} enabled processors`)],
+    // A switch that did not take, in each of the three.
+    ['avx2', 'AVX512', onednn('Intel AVX2'), mkl(`${AVX2} enabled processors`)],
+    ['avx2', 'AVX2', onednn('Intel AVX2 with Intel DL Boost'), mkl(`${AVX2} enabled processors`)],
+    ['avx2', 'AVX2', onednn('Intel AVX2'), mkl(WIDE)],
+    ['avx512', 'AVX512', onednn(SKYLAKE), mkl(WIDE)],
+    ['avx2', 'AVX2', 'something else', mkl(`${AVX2} enabled processors`)],
+  ];
+
+  it('is read from what the libraries say, and a cap that one of them did not take is refused', () => {
+    const said: unknown = JSON.parse(
+      execFileSync(python3, [folderOf('../fixtures/python/isa.py'), RUNNER, KIT], {
+        input: JSON.stringify(cases),
+        encoding: 'utf8',
+      }),
+    );
+    expect(said).toEqual([
+      ['avx512-vnni-bf16-fp16-amx', WIDE, null],
+      ['avx2', AVX2, null],
+      ['avx2', 'unknown', null],
+      ['avx512', AVX512, null],
+      ['avx512', AVX2, 'isa avx2: ATen runs AVX512 on this machine'],
+      ['avx2', AVX2, 'isa avx2: onednn runs Intel AVX2 with Intel DL Boost in spite of its switch'],
+      ['avx2', WIDE, `isa avx2: mkl runs ${WIDE} in spite of its switch`],
+      ['avx512', WIDE, `isa avx512: mkl runs ${WIDE} in spite of its switch`],
+      ['avx2', AVX2, 'isa avx2: oneDNN does not say what it runs'],
+    ]);
+  });
+});
+
 describe('a Python that cannot be used', () => {
   let folder: string;
   const program = async (name: string, text: string): Promise<string> => {
@@ -192,6 +236,15 @@ describe('a Python that cannot be used', () => {
     );
     const old = await program('old', `echo '{"executable":"x","version":"3.8.1","reason":"Python 3.8.1 is too old"}'`);
     expect(await reasonOf(old)).toBe(`${old}: Python 3.8.1 is too old: ${how}`);
+    // A rented image with PyTorch needs three small packages, and not another PyTorch.
+    const lacks = 'transformers cannot be imported: ModuleNotFoundError: No module named transformers';
+    const bare = await program(
+      'bare',
+      `echo '{"executable":"x","version":"3.12.1","torch":"2.9.1+cu128","reason":"${lacks}"}'`,
+    );
+    expect(await reasonOf(bare)).toBe(
+      `${bare}: ${lacks}: run \`${bare} -m pip install "transformers==5.17.*" accelerate safetensors\`, or \`bench setup python\``,
+    );
     const babbling = await program('babbling', 'echo hello');
     expect(await reasonOf(babbling)).toBe(`${babbling} failed with status 0: ${how}`);
   });
@@ -349,6 +402,18 @@ describe.skipIf(torchPython === '')('the transformers worker', () => {
     SLOW_MS,
   );
 
+  it.skipIf(!/^flags.*\bavx512dq\b.*\bavx512bw\b/m.test(cpuinfo()))(
+    'runs AVX-512 without what came after it under that cap: no VNNI, no bfloat16, no AMX',
+    async () => {
+      const {events} = await run('bf16', {cell: {isa: 'avx512'}});
+      const [loaded] = eventsOf(events, 'loaded');
+      expect(loaded).toMatchObject({isa: 'avx512', effective: {aten_isa: 'AVX512'}});
+      expect(String(loaded?.effective['onednn_isa'])).toMatch(/^Intel AVX-512 with AVX512BW, AVX512VL, and AVX512DQ/);
+      expect(String(loaded?.effective['onednn_isa'])).not.toMatch(/AMX|Boost|float16|AVX10/);
+    },
+    SLOW_MS,
+  );
+
   it(
     'refuses what cannot run with the reason, before and after the start',
     async () => {
@@ -462,6 +527,10 @@ describe.skipIf(torchPython === '')('the transformers worker', () => {
     SLOW_MS,
   );
 });
+
+function cpuinfo(): string {
+  return existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '';
+}
 
 const LogitsSchema = z.array(z.array(z.array(z.number())));
 const BatchesSchema = z.array(

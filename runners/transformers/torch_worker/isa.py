@@ -58,17 +58,31 @@ def isa_facts(torch: Any) -> dict[str, str]:
             with backends.mkldnn.verbose(backends.mkldnn.VERBOSE_ON):
                 torch.ones(8, 8).to_mkldnn()
 
-        found = re.search(r",info,cpu,isa:(.+)", _standard_output_of(use_onednn))
-        facts["onednn_isa"] = found.group(1).strip() if found else "unknown"
+        facts["onednn_isa"] = onednn_isa(_standard_output_of(use_onednn))
     if backends.mkl.is_available():
 
         def use_mkl() -> None:
             with backends.mkl.verbose(backends.mkl.VERBOSE_ON):
                 torch.mm(torch.ones(64, 64), torch.ones(64, 64))
 
-        found = re.search(r"MKL_VERBOSE .*? for Intel\(R\) 64 architecture (.+?) (?:enabled )?processors", _standard_output_of(use_mkl))
-        facts["mkl_isa"] = found.group(1).strip() if found else "unknown"
+        facts["mkl_isa"] = mkl_isa(_standard_output_of(use_mkl))
     return facts
+
+
+UNKNOWN = "unknown"
+
+
+def onednn_isa(log: str) -> str:
+    """What oneDNN says of itself: `onednn_verbose,v1,info,cpu,isa:Intel AVX2`."""
+    found = re.search(r",info,cpu,isa:(.+)", log)
+    return found.group(1).strip() if found else UNKNOWN
+
+
+def mkl_isa(log: str) -> str:
+    """What MKL says of itself: `… for Intel(R) 64 architecture Intel(R) Advanced Vector Extensions 2 (Intel(R) AVX2) enabled
+    processors, Lnx 2.00GHz …`; on what is newer without the two last words, and without a name on other makers' processors."""
+    found = re.search(r"for Intel\(R\) 64 architecture\s*(.*?)(?:\s*\b(?:enabled )?processors)?,\s*(?:Lnx|Win|Mac|OSX)\b", log)
+    return (found.group(1).strip() if found else "") or UNKNOWN
 
 
 def isa_name(facts: Mapping[str, str]) -> str:
@@ -91,12 +105,13 @@ def verify_caps(isa: str, facts: Mapping[str, str]) -> None:
     want = {"avx2": "AVX2", "avx512": "AVX512"}[isa]
     if facts["aten_isa"].upper() != want:
         raise WorkerFailure("UNSUPPORTED", f"isa {isa}: ATen runs {facts['aten_isa']} on this machine")
-    wider = {"avx2": ("AVX-512", "AVX10", "AMX", "VNNI"), "avx512": ("DL Boost", "bfloat16", "AVX10", "AMX")}[isa]
+    if facts.get("onednn_isa") == UNKNOWN:
+        raise WorkerFailure("UNSUPPORTED", f"isa {isa}: oneDNN does not say what it runs")
+    newer = ("DL Boost", "VNNI", "INT8", "bfloat16", "BF16", "float16", "FP16", "AVX10", "AMX")
+    wider = newer if isa == "avx512" else ("AVX-512", *newer)
     for library in ("onednn_isa", "mkl_isa"):
+        # MKL tells nothing on processors that are not Intel's: it runs one code path there, whatever is set.
         text = facts.get(library, "")
-        # MKL names no instruction set on processors that are not Intel's: it runs one code path there, whatever is set.
-        if library == "mkl_isa" and isa == "avx512":
-            continue
         if any(word in text for word in wider):
             raise WorkerFailure("UNSUPPORTED", f"isa {isa}: {library.split('_')[0]} runs {text} in spite of its switch")
 

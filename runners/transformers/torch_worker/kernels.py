@@ -37,6 +37,7 @@ CLASS_NAMES: Mapping[str, str] = {
     "MarlinQuantLinear": "marlin",
     "MacheteLinear": "machete",
     "SwordfishLinear": "swordfish",
+    "BitblasLinear": "bitblas",
     "BitBLASLinear": "bitblas",
 }
 """Class of a quantized layer of gptqmodel -> our name of the kernel."""
@@ -103,7 +104,9 @@ def _cuda_problem(name: str, capability: tuple[int, int] | None) -> str | None:
         want = "9.0 exactly" if name == "machete" else f"{least[0]}.{least[1]} or newer"
         return f"needs compute capability {want}, and this GPU has {capability[0]}.{capability[1]}"
     if name in _COMPILED_BY_NVCC and not _has_nvcc():
-        return "is compiled on first use, and nvcc is not on PATH"
+        return "is compiled on first use, and nvcc is not on PATH (CUDA_HOME names another place)"
+    if name in _COMPILED_BY_NVCC and not (shutil.which(os.environ.get("CXX") or "c++") or shutil.which("g++")):
+        return "is compiled on first use, and this machine has no C++ compiler: install g++"
     return None
 
 

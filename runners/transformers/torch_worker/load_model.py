@@ -13,6 +13,7 @@ from torch import nn
 
 from torch_worker.checkpoint import read_json, read_tensors, weight_files
 from torch_worker.gptq_linear import BITS, GptqLinear
+from torch_worker.gptqmodel_kernels import check_choice, compile_problem
 from torch_worker.kernels import AUTO_CPU, AUTO_CUDA, CLASS_NAMES, GPTQMODEL, OWN, kernel_verdicts
 
 DTYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -83,7 +84,10 @@ def _from_pretrained(
 
 
 def choose_kernel(asked: str, device: torch.device) -> str:
-    """The kernel that will run: the one asked for, or the first of `auto`'s list that can. Never another."""
+    """The kernel that will run: the one asked for, or the first of `auto`'s list that can. Never another.
+
+    Compiles it where that must be done, which takes minutes once. Raises UNSUPPORTED.
+    """
     names = (AUTO_CUDA if device.type == "cuda" else AUTO_CPU) if asked == "auto" else (asked,)
     verdicts = kernel_verdicts(torch, import_gptqmodel=any(name in GPTQMODEL for name in names))
     if device.type == "cuda":
@@ -91,6 +95,8 @@ def choose_kernel(asked: str, device: torch.device) -> str:
     problem = ""
     for name in names:
         verdict = verdicts.get(name, f"there is none: {', '.join(verdicts)}")
+        if verdict is True:
+            verdict = compile_problem(name) or True
         if verdict is True:
             return name
         problem = f"kernel {name}: {verdict}"
@@ -100,12 +106,23 @@ def choose_kernel(asked: str, device: torch.device) -> str:
 def _load_gptq(
     cell: Mapping[str, Any], folder: Path, quantization: Mapping[str, Any], device: torch.device
 ) -> Loaded:
+    layout = str(quantization.get("checkpoint_format") or quantization.get("format") or "gptq")
+    if quantization.get("quant_method") != "gptq" or quantization.get("bits") != BITS or layout not in ("gptq", "gptq_v2"):
+        raise WorkerFailure(
+            "UNSUPPORTED",
+            f"{folder}: {quantization.get('quant_method')} with {quantization.get('bits')} bits in layout {layout}, "
+            "and only 4-bit gptq or gptq_v2 is read",
+        )
+    if not isinstance(quantization.get("group_size"), int):
+        raise WorkerFailure("MODEL_CORRUPT", f"{folder}/config.json: quantization_config.group_size is missing")
     kernel = choose_kernel(cell["kernel"], device)
     if kernel in OWN:
-        model = _load_own_gptq(cell, folder, quantization, kernel, device)
+        model = _load_own_gptq(cell, folder, quantization, kernel, device, zero_offset=1 if layout == "gptq" else 0)
     else:
         from transformers import GPTQConfig
 
+        check_choice(kernel, quantization, device)
+        # Its other fields come from the checkpoint: transformers takes the backend alone from here.
         config = GPTQConfig(bits=BITS, backend=GPTQMODEL[kernel])
         model = _from_pretrained(cell, folder, torch.float16, device, quantization_config=config)
     layers = quantized_layers(model)
@@ -126,18 +143,17 @@ def quantized_layers(model: nn.Module) -> list[nn.Module]:
 
 
 def _load_own_gptq(
-    cell: Mapping[str, Any], folder: Path, quantization: Mapping[str, Any], kernel: str, device: torch.device
+    cell: Mapping[str, Any],
+    folder: Path,
+    quantization: Mapping[str, Any],
+    kernel: str,
+    device: torch.device,
+    *,
+    zero_offset: int,
 ) -> Any:
     from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    layout = str(quantization.get("checkpoint_format", "gptq"))
-    if quantization.get("quant_method") != "gptq" or quantization.get("bits") != BITS or layout not in ("gptq", "gptq_v2"):
-        raise WorkerFailure(
-            "UNSUPPORTED",
-            f"{folder}: {quantization.get('quant_method')} with {quantization.get('bits')} bits in layout {layout}, "
-            "and only 4-bit gptq or gptq_v2 is read",
-        )
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     del config.quantization_config
     with init_empty_weights(include_buffers=False):
@@ -158,8 +174,8 @@ def _load_own_gptq(
         layer = GptqLinear(
             kernel,
             parts,
-            group_size=int(quantization["group_size"]),
-            zero_offset=1 if layout == "gptq" else 0,
+            group_size=quantization["group_size"],
+            zero_offset=zero_offset,
             bias=tensors.pop(f"{name}.bias", None),
         )
         _replace(model, name, layer, folder)

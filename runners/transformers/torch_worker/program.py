@@ -12,12 +12,14 @@ from typing import Any, Callable, Mapping
 from bench_protocol import WorkerFailure
 from bench_worker import Facts
 
+from torch_worker.gptqmodel_kernels import set_switches
 from torch_worker.isa import is_capped, isa_facts, isa_name, set_caps, verify_caps
 from torch_worker.versions import OLDEST, too_old
 
 
 def import_engine(order: Mapping[str, Any]) -> TorchProgram:
-    """Sets what must be set before the import, then imports. Raises PYTHON_MISSING with one line."""
+    """Sets what must be set before the import, then imports, and compiles the kernel where that must be done: loading a
+    model is timed, and has no part in it. Raises PYTHON_MISSING, UNSUPPORTED."""
     cell = order["cell"]
     set_caps(str(cell["isa"]))
     threads = str(cell["settings"]["threads"])
@@ -32,6 +34,7 @@ def import_engine(order: Mapping[str, Any]) -> TorchProgram:
     # gptqmodel changes both when they are unset, which would change the reserved memory of one format only.
     os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:False")
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    set_switches(str(cell["kernel"]))
     versions: dict[str, str] = {}
     for name in OLDEST:
         versions[name] = str(_import(name).__version__)
@@ -40,7 +43,35 @@ def import_engine(order: Mapping[str, Any]) -> TorchProgram:
             raise _missing(problem)
     for name in ("accelerate", "safetensors"):
         _import(name)
-    return TorchProgram(versions)
+    program = TorchProgram(versions)
+    try:
+        device = _device(cell)
+        if cell["format"] == "gptq-4bit":
+            from torch_worker.load_model import choose_kernel
+
+            choose_kernel(str(cell["kernel"]), device)
+    except Exception as error:
+        # A GPU that another process has filled does not even take a context.
+        known = None if isinstance(error, WorkerFailure) else program.as_failure(error)
+        if known is None:
+            raise
+        raise known from error
+    return program
+
+
+def _device(cell: Mapping[str, Any]) -> Any:
+    """Raises UNSUPPORTED where torch sees no GPU."""
+    import torch
+
+    if cell["deviceKind"] != "cuda":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise WorkerFailure(
+            "UNSUPPORTED",
+            f"torch {torch.__version__} sees no GPU: it was built without CUDA, or the driver is too old for it",
+        )
+    torch.cuda.init()  # no part of loading a model, whatever asks the GPU first
+    return torch.device("cuda:0")
 
 
 def _import(name: str) -> Any:
@@ -73,12 +104,7 @@ class TorchProgram:
 
         cell = order["cell"]
         settings = cell["settings"]
-        device = torch.device("cuda:0" if cell["deviceKind"] == "cuda" else "cpu")
-        if device.type == "cuda" and not torch.cuda.is_available():
-            raise WorkerFailure(
-                "UNSUPPORTED",
-                f"torch {torch.__version__} sees no GPU: it was built without CUDA, or the driver is too old for it",
-            )
+        device = _device(cell)
         torch.set_num_threads(int(settings["threads"]))
         torch.set_num_interop_threads(1)
         if settings["loop"] == "generate":

@@ -2,6 +2,7 @@ import {describe, expect, it} from 'vitest';
 import type {Runner} from '../../../harness/contract/runner.ts';
 import {llamaCppRunner} from '../../../runners/llama-cpp/runner.ts';
 import {nodeLlamaCppRunner} from '../../../runners/node-llama-cpp/runner.ts';
+import {transformersRunner} from '../../../runners/transformers/runner.ts';
 import {planHost} from '../../support/plan-hosts.ts';
 import {type OrderChanges, workOrder} from '../../support/work-order.ts';
 
@@ -67,6 +68,35 @@ describe('llama-cpp', () => {
       BENCH_LLAMA_DIR: '/npm/@node-llama-cpp/linux-x64-cuda/bins/linux-x64-cuda',
       BENCH_LLAMA_CUDA_FALLBACK: '/npm/@node-llama-cpp/linux-x64-cuda-ext/bins/linux-x64-cuda/fallback/libggml-cuda.so',
     });
+  });
+});
+
+describe('transformers on a GPU', () => {
+  const [card] = gpuBase.gpus;
+  const reason = (torch: string, cuda: string): string => {
+    if (card === undefined) throw new Error('a host with a GPU');
+    const gpus = [{...card, driver: '535.183.01', cuda}];
+    const python = {
+      executable: '/x/python',
+      version: '3.12.4',
+      transformers: '5.17.0',
+      torch,
+      cuda: false,
+      kernels: {},
+    };
+    const software = {...gpuHost.software, python, pythonReason: null};
+    const cell = {format: 'fp16', runner: {id: 'transformers'}, device: 't4', deviceKind: 'cuda'} as const;
+    return refusal(transformersRunner, {cell, settings: {gpuLayers: 999}}, {...gpuHost, gpus, software});
+  };
+
+  it('says which of build and driver is in the way of PyTorch', () => {
+    expect(reason('2.14.1+cpu', '13.0')).toBe('torch 2.14.1+cpu was built for CPUs: run `bench setup python --cuda`');
+    expect(reason('2.14.1+cu130', '12.2')).toBe(
+      'torch 2.14.1+cu130 needs a driver for CUDA 13, and 535.183.01 goes up to CUDA 12.2: update the driver, or set BENCH_PYTHON to a Python whose PyTorch was built for CUDA 12',
+    );
+    expect(reason('2.14.1+cu130', '13.0')).toBe(
+      'torch 2.14.1+cu130 sees no GPU: run `bench setup python --cuda`, or update the driver',
+    );
   });
 });
 
