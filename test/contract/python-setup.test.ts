@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import {tmpdir} from 'node:os';
-import {join} from 'node:path';
+import {delimiter, dirname, join} from 'node:path';
 import type {Readable} from 'node:stream';
 import {text} from 'node:stream/consumers';
 import {fileURLToPath} from 'node:url';
@@ -23,10 +23,11 @@ import {makeWheels, type PackageIndex, servePackages, type Wheel, wheelFile} fro
 
 const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const python = find('python3') ?? '';
+const uv = find('uv') ?? '';
 const SLOW_MS = 240_000;
 
 const TORCH_CPU: Wheel = {name: 'torch', version: '2.14.1+cpu'};
-const TORCH: Wheel = {name: 'torch', version: '2.14.1', says: '2.14.1+cu130'};
+const TORCH: Wheel = {name: 'torch', version: '2.14.1', says: '2.14.1+cu130', exactly: true};
 const TRITON: Wheel = {name: 'triton', version: '3.8.0'};
 const TRANSFORMERS: Wheel = {name: 'transformers', version: '5.17.0'};
 const ACCELERATE: Wheel = {name: 'accelerate', version: '1.15.0'};
@@ -43,8 +44,15 @@ const REQUIREMENTS = {
 
 /** Small packages stand in for the real ones; the installer, the index and everything of ours are real. */
 const VERIFY = `
-import json, accelerate, safetensors, torch, transformers, torch.part, transformers.part
-print(json.dumps({"torch": torch.__version__, "transformers": transformers.__version__, "devices": ["cpu"]}))
+import json, os, accelerate, safetensors, torch, transformers, torch.part, transformers.part
+devices = ["cpu", *(["cuda"] if "BENCH_TEST_GPU" in os.environ else [])]
+print(json.dumps({"torch": torch.__version__, "transformers": transformers.__version__, "devices": devices}))
+`;
+const COMPILE = `
+import gptqmodel
+print("a banner")
+print('{"kernel": "exllama-v2", "seconds": 34.6, "problem": null}')
+print('{"kernel": "machete", "seconds": 0.1, "problem": "needs compute capability 9.0 exactly"}')
 `;
 const PROBE = `
 import json
@@ -89,6 +97,7 @@ describe.skipIf(!canMakeEnvironments)('bench setup python', () => {
     }
     writeFileSync(join(runner, 'verify.py'), VERIFY);
     writeFileSync(join(runner, 'probe.py'), PROBE);
+    writeFileSync(join(runner, 'compile_kernels.py'), COMPILE);
     copyFileSync(file('../../runners/transformers/mend.py'), join(runner, 'mend.py'));
     index = await servePackages(
       wheels,
@@ -105,10 +114,14 @@ describe.skipIf(!canMakeEnvironments)('bench setup python', () => {
     readonly build?: 'cpu' | 'cuda';
     readonly gptqmodel?: boolean;
     readonly cpuIndex?: boolean;
+    readonly gpu?: boolean;
+    readonly installer?: 'pip' | 'uv';
   }
-  function start({cache = 'cache', build = 'cpu', gptqmodel = false, cpuIndex = true}: Asked): ChildProcess {
+  function start(asked: Asked): ChildProcess {
+    const {cache = 'cache', build = 'cpu', gptqmodel = false, cpuIndex = true, gpu, installer = 'pip'} = asked;
     const options = {cacheDir: join(folder, cache), runnerDir: join(folder, 'runner'), build, gptqmodel};
     const {PIP_EXTRA_INDEX_URL: _, ...env} = process.env;
+    const path = (env['PATH'] ?? '').split(delimiter);
     return spawn(
       process.execPath,
       ['--import', 'tsx', file('../fixtures/python/setup-child.ts'), JSON.stringify(options)],
@@ -116,6 +129,12 @@ describe.skipIf(!canMakeEnvironments)('bench setup python', () => {
         stdio: ['ignore', 'pipe', 'pipe'],
         env: {
           ...env,
+          // uv is taken wherever it is found.
+          PATH: (installer === 'uv' ? [dirname(uv), ...path] : path.filter((one) => !existsSync(join(one, 'uv')))).join(
+            delimiter,
+          ),
+          UV_NO_CACHE: '1',
+          UV_PYTHON_DOWNLOADS: 'never',
           PIP_CONFIG_FILE: '/dev/null',
           PIP_INDEX_URL: index.url('main'),
           PIP_NO_CACHE_DIR: '1',
@@ -126,6 +145,7 @@ describe.skipIf(!canMakeEnvironments)('bench setup python', () => {
           NO_PROXY: '127.0.0.1',
           no_proxy: '127.0.0.1',
           ...(cpuIndex ? {PIP_EXTRA_INDEX_URL: index.url('cpu')} : {}),
+          ...(gpu === true ? {BENCH_TEST_GPU: '1'} : {}),
         },
       },
     );
@@ -230,7 +250,27 @@ describe.skipIf(!canMakeEnvironments)('bench setup python', () => {
       expect(made, failed?.message ?? steps).toMatchObject({reused: false, torch: '2.14.1+cu130'});
       expect(steps).toContain('the environment is of another kind: changing it');
       expect(existsSync(join(sitePackages(), 'triton'))).toBe(true);
+      expect(steps).not.toContain('compil');
       expect((await setup({build: 'cpu'})).made).toMatchObject({reused: true, torch: '2.14.1+cu130'});
+    },
+    SLOW_MS,
+  );
+
+  it(
+    'compiles the kernels of gptqmodel where there is a GPU, and tells each that cannot be compiled',
+    async () => {
+      const {made, steps} = await setup({build: 'cuda', gptqmodel: true, gpu: true});
+      expect(made, steps).toMatchObject({reused: false, gptqmodelProblem: null});
+      expect(steps).toContain('exllama-v2: compiled (35 s)\nmachete: needs compute capability 9.0 exactly\n');
+      expect(steps).not.toContain('banner');
+      // What breaks here breaks nothing else: cells compile what they need.
+      rmSync(join(environment(), 'bench-environment.json'));
+      writeFileSync(join(folder, 'runner', 'compile_kernels.py'), 'raise SystemExit("error: no space for objects")\n');
+      const broken = await setup({build: 'cuda', gptqmodel: true, gpu: true});
+      expect(broken.made, broken.steps).toMatchObject({reused: false, gptqmodelProblem: null});
+      expect(broken.steps).toMatch(
+        /compiling kernels failed: error: no space for objects \(log: .*\): cells compile them when they begin/,
+      );
     },
     SLOW_MS,
   );
@@ -241,13 +281,38 @@ describe.skipIf(!canMakeEnvironments)('bench setup python', () => {
       const asked = {cache: 'linked', cpuIndex: false} as const;
       const {made, steps} = await setup(asked);
       expect(made, steps).toMatchObject({reused: false, torch: '2.14.1+cu130'});
-      expect(steps).toContain('no configured package index has the CPU build');
+      // What it costs and how to avoid it is said before it is downloaded.
+      expect(steps).toMatch(
+        /no configured package index has the CPU build of PyTorch for this Python\n.*CUDA build.*2\.40 GiB.*PIP_EXTRA_INDEX_URL.*\ninstalling PyTorch with/,
+      );
       rmSync(join(environment('linked'), 'bench-environment.json'));
       appendFileSync(join(sitePackages('linked'), 'pip', '_internal', 'cli', 'parser.py'), '# damaged\n');
       const again = await setup(asked);
       expect(again.made, again.steps).toMatchObject({reused: false});
       expect(again.steps).toContain('a half-made environment is there: mending it');
       expect(again.steps).toContain('making a virtual environment');
+    },
+    SLOW_MS,
+  );
+
+  it.skipIf(uv === '')(
+    'works with uv as with pip: takes each build from the index that has it, mends, and says what comes instead',
+    async () => {
+      const asked = {cache: 'uv', installer: 'uv'} as const;
+      const cpu = await setup(asked);
+      expect(cpu.made, cpu.failed?.message ?? cpu.steps).toMatchObject({reused: false, torch: '2.14.1+cpu'});
+      expect(cpu.steps).toMatch(/making a virtual environment with .* and uv\n/);
+      expect((await setup(asked)).made).toMatchObject({reused: true, torch: '2.14.1+cpu'});
+      truncateSync(join(sitePackages('uv'), 'transformers', 'part.py'), 100);
+      const mended = await setup(asked);
+      expect(mended.made, mended.failed?.message ?? mended.steps).toMatchObject({reused: false});
+      expect(mended.steps).toContain('damaged or of another build: transformers 5.17.0');
+      // The index of CPU builds is still configured, and has the same version with a local part.
+      const cuda = await setup({...asked, build: 'cuda'});
+      expect(cuda.made, cuda.failed?.message ?? cuda.steps).toMatchObject({reused: false, torch: '2.14.1+cu130'});
+      const linked = await setup({cache: 'uv-linked', installer: 'uv', cpuIndex: false});
+      expect(linked.made, linked.failed?.message ?? linked.steps).toMatchObject({torch: '2.14.1+cu130'});
+      expect(linked.steps).toContain('no configured package index has the CPU build');
     },
     SLOW_MS,
   );

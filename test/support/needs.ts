@@ -12,6 +12,11 @@ const TOOLS = {
   },
   /** Any Python 3.10 or newer, for the protocol. */
   python3: {find: () => onPath('python3'), get: 'install python3'},
+  /** The other installer that `bench setup python` knows. */
+  uv: {
+    find: () => onPath('uv') ?? existing(join(cacheFolder(), 'uv', 'bin', 'uv')),
+    get: 'run `python3 -m venv ~/.cache/bench/uv && ~/.cache/bench/uv/bin/python -m pip install uv`',
+  },
   chromium: {
     find: () => onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome'),
     get: 'install the package chromium',

@@ -11,6 +11,8 @@ export interface Wheel {
   readonly version: string;
   /** What `__version__` says, where that is more. */
   readonly says?: string;
+  /** Asked for as `===`: no build of the same version with a local part will do. */
+  readonly exactly?: true;
 }
 
 const MAKE = `
@@ -43,7 +45,7 @@ export function makeWheels(python: string, folder: string, wheels: readonly Whee
     wheels.map((wheel) => {
       const bytes = readFileSync(join(folder, wheelFile(wheel)));
       const hash = createHash('sha256').update(bytes).digest('hex');
-      return [wheelFile(wheel), `${wheel.name}==${wheel.version} --hash=sha256:${hash}\n`];
+      return [wheelFile(wheel), `${wheel.name}${wheel.exactly ? '===' : '=='}${wheel.version} --hash=sha256:${hash}\n`];
     }),
   );
 }

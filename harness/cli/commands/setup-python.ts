@@ -6,6 +6,7 @@ import {cacheDir} from '../../weights/cache-dir.ts';
 import type {CommandContext} from '../context.ts';
 import {PACKAGE_ROOT} from '../package-root.ts';
 import {findProgram} from '../setup/build-tools.ts';
+import {driverProblem} from '../setup/gpu-driver.ts';
 import {makePythonEnvironment} from '../setup/python-env.ts';
 import {verify} from '../setup/python-packages.ts';
 
@@ -42,11 +43,17 @@ export function registerSetupPythonCommand(program: Command, context: CommandCon
         stdout.write(`${own}\n`);
         return;
       }
-      const gpu = (await findProgram(['nvidia-smi'], env['PATH'] ?? '')) !== null;
+      const smi = await findProgram(['nvidia-smi'], env['PATH'] ?? '');
+      const build = options.cuda || (smi !== null && !options.cpu) ? 'cuda' : 'cpu';
+      if (build === 'cuda' && smi !== null) {
+        const problem = await driverProblem(smi);
+        // Said before gigabytes come; not refused, for a data-centre card can run newer CUDA on an old driver.
+        if (problem !== null) say(`warning: ${problem}`);
+      }
       const made = await makePythonEnvironment({
         cacheDir: cacheDir(env),
         env,
-        build: options.cuda || (gpu && !options.cpu) ? 'cuda' : 'cpu',
+        build,
         gptqmodel: options.gptqmodel === true,
         python: options.python ?? null,
         runnerDir,
@@ -56,6 +63,9 @@ export function registerSetupPythonCommand(program: Command, context: CommandCon
       say(
         `${made.reused ? 'it is whole' : 'done'}: torch ${made.torch}, transformers ${made.transformers}, runs on ${made.devices.join(' and ')}`,
       );
+      if (build === 'cuda' && !made.devices.includes('cuda')) {
+        say('PyTorch sees no GPU here: `bench doctor` says which, and what its driver can run');
+      }
       if (made.gptqmodelProblem !== null) {
         say(`without gptqmodel, all else works: ${made.gptqmodelProblem}`);
       }

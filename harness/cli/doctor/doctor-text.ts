@@ -73,7 +73,8 @@ function llamaText({software}: HostFacts): string {
 
 function pythonText({software: {python, pythonReason}}: HostFacts): string {
   if (python === null) return pythonReason ?? 'none';
-  return `${python.version}, torch ${python.torch}${python.cuda ? ' with CUDA' : ''}, transformers ${python.transformers}`;
+  const {executable, version, torch, transformers, cuda} = python;
+  return `${version}, torch ${torch}${cuda ? ', sees the GPU' : ''}, transformers ${transformers} (${executable})`;
 }
 
 function deviceLines({host}: Diagnosis): string[] {

@@ -11,8 +11,11 @@ import {WORKER_MARK} from '../../exec/process-tree.ts';
 
 /** Between SIGTERM and SIGKILL: an installer clears up what it has begun. */
 const KILL_GRACE_MS = 3_000;
+/** Lines that say what failed; uv says it after the word: `cause: Because there is no version of torch==…`. */
+const TELLING = /error|fatal|no version of/i;
 /** Lines that say that something failed, but not what. */
-const EMPTY_WORDS = /subprocess-exited-with-error|This error originates from a subprocess/;
+const EMPTY_WORDS =
+  /subprocess-exited-with-error|This error originates from a subprocess|No solution found when resolving dependencies/;
 
 /** Runs the programs of a build one after the other; what they print goes to one log file. */
 export class BuildLog {
@@ -29,6 +32,7 @@ export class BuildLog {
    * that went on alone would meet the one of the next attempt in the same folder.
    *
    * @param env Added to the environment of this process.
+   * @param onLine Gets every line that goes to the log.
    * @throws {BenchError} SETUP_FAILED with the first line that says "error", and the log; DISK_FULL; INTERRUPTED.
    */
   async run(
@@ -37,6 +41,7 @@ export class BuildLog {
     args: readonly string[],
     cwd: string,
     env: Readonly<Record<string, string>> = {},
+    onLine: (line: string) => void = () => undefined,
   ): Promise<void> {
     if (this.#signal.aborted) throw new BenchError('INTERRUPTED', `${what} was stopped`);
     const log = createWriteStream(this.path, {flags: 'a'});
@@ -65,7 +70,8 @@ export class BuildLog {
     try {
       for await (const line of createInterface({input: child.all})) {
         log.write(`${line}\n`);
-        if (/error|fatal/i.test(line) && !EMPTY_WORDS.test(line)) telling.push(line);
+        onLine(line);
+        if (TELLING.test(line) && !EMPTY_WORDS.test(line)) telling.push(line);
       }
       const result = await child;
       if (this.#signal.aborted) throw new BenchError('INTERRUPTED', `${what} was stopped`);

@@ -8,6 +8,7 @@ import {environmentPython} from '../../device/python.ts';
 import {acquireLock} from '../../weights/cache-lock.ts';
 import {BuildLog} from './build-step.ts';
 import {
+  compileKernels,
   extraProblem,
   installExtra,
   installPackages,
@@ -136,8 +137,10 @@ async function make(setup: PythonSetup): Promise<PythonEnvironment> {
       verified = await anew();
     }
   }
+  const hasKernels = gptqmodel && gptqmodelProblem === null;
+  if (hasKernels && typeof verified !== 'string' && verified.devices.includes('cuda')) await compileKernels(place);
   if (typeof verified === 'string') throw new BenchError('SETUP_FAILED', verified);
-  await writeMarker(folder, {...wanted, gptqmodel: gptqmodel && gptqmodelProblem === null});
+  await writeMarker(folder, {...wanted, gptqmodel: hasKernels});
   return {executable, reused: false, ...verified, gptqmodelProblem};
 }
 

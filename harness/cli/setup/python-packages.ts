@@ -67,12 +67,25 @@ async function installTorch(place: PythonPlace, build: TorchBuild): Promise<void
       return await install(place, 'requirements-torch-cpu.txt', 'installing torch');
     } catch (error) {
       if (!(error instanceof BenchError) || error.code !== 'SETUP_FAILED') throw error;
-      place.onStep('no configured package index has the CPU build (PIP_EXTRA_INDEX_URL names one more)');
+      for (const line of withoutCpuBuild(error.message)) place.onStep(line);
     }
   }
   const size = process.platform === 'linux' ? SIZES.linked : SIZES.cpuBuild;
   await announce(place, 'PyTorch with the libraries that it cannot be imported without', size);
   return install(place, 'requirements-torch-linked.txt', 'installing torch');
+}
+
+/** What the CPU build fails for, what comes instead, and how to have it: before gigabytes are downloaded. */
+function withoutCpuBuild(failure: string): readonly string[] {
+  const missing = /no matching distribution|not find a version|no version of/i.test(failure);
+  const {cpuBuild, linked} = SIZES;
+  return [
+    missing ? 'no configured package index has the CPU build of PyTorch for this Python' : failure,
+    'instead comes the CUDA build, which runs on CPUs, too: ' +
+      `${formatBytes(linked.download)} to download instead of ${formatBytes(cpuBuild.download)}; to have the CPU build: ` +
+      "Ctrl-C, set PIP_EXTRA_INDEX_URL to PyTorch's own index for CPUs (pytorch.org, Get Started, Compute Platform CPU), " +
+      'and give the same command again',
+  ];
 }
 
 /** @throws {BenchError} DISK_FULL */
@@ -116,6 +129,32 @@ export async function extraProblem({executable, runnerDir, signal}: PythonCall):
   if (!answer.success) return `it ended while it was imported: ${lastLine(stderr) || 'without a word'}`;
   const verdict = answer.data.kernels['torch'];
   return verdict === true ? null : (verdict ?? 'it is not there');
+}
+
+const CompiledSchema = z.object({kernel: z.string(), seconds: z.number(), problem: z.string().nullable()});
+
+/**
+ * Compiles the kernels of gptqmodel that this machine can run, so that no cell has to. A kernel that cannot be compiled is
+ * told and no error: its cells are refused with the reason.
+ *
+ * @throws {BenchError} DISK_FULL, INTERRUPTED.
+ */
+export async function compileKernels(place: PythonPlace): Promise<void> {
+  const {executable, runnerDir, cacheDir, log, onStep} = place;
+  onStep('compiling kernels of gptqmodel with nvcc, once: some minutes each');
+  const tell = (line: string) => {
+    const answer = CompiledSchema.safeParse(parse(line));
+    if (!answer.success) return;
+    const {kernel, seconds, problem} = answer.data;
+    onStep(problem === null ? `${kernel}: compiled (${Math.round(seconds)} s)` : `${kernel}: ${problem}`);
+  };
+  const args = [join(runnerDir, 'compile_kernels.py')];
+  try {
+    await log.run('compiling kernels', executable, args, cacheDir, OWN_ENVIRONMENT, tell);
+  } catch (error) {
+    if (!(error instanceof BenchError) || error.code !== 'SETUP_FAILED') throw error;
+    onStep(`${error.message}: cells compile them when they begin`);
+  }
 }
 
 const MendedSchema = z.object({removed: z.array(z.string())});

@@ -44,6 +44,8 @@ export function indexOptions({name}: Installer, env: Env): readonly string[] {
   if (index !== '' && !env['UV_INDEX_URL'] && !env['UV_DEFAULT_INDEX']) options.push('--default-index', index);
   const more = (env['PIP_EXTRA_INDEX_URL'] ?? '').split(/\s+/).filter((url) => url !== '');
   if (!env['UV_EXTRA_INDEX_URL'] && !env['UV_INDEX']) for (const url of more) options.push('--index', url);
+  // As pip does: a package may come from any index. Its hash is pinned, so that none can put another in its place.
+  options.push('--index-strategy', 'unsafe-best-match');
   return options;
 }
 

@@ -112,6 +112,7 @@ describe('bench doctor', () => {
     } as const;
     const software = {...diagnosis.host.software, python, pythonReason: null};
     const text = doctorText({...diagnosis, host: {...diagnosis.host, software}}, PLAIN);
+    expect(text).toContain('  Python     3.12.4, torch 2.14.1+cpu, transformers 5.17.0 (/usr/bin/python3)\n');
     expect(text.split('\n\n').find((section) => section.startsWith('kernels'))).toMatchInlineSnapshot(`
       "kernels for gptq-4bit
         ✓ dequant-eager
