@@ -42,7 +42,8 @@ lacks() { printf '  LACKS %s\n' "$*"; missing=1; }
 why() { grep -v '^[[:space:]]*$' "$scratch/why" 2>/dev/null | tail -n 1 | head -c 300; }
 scratch=$(mktemp -d) || exit 2
 linked=''
-trap 'rm -rf "$scratch"; [ -z "$linked" ] || rm -f "$linked"' EXIT
+compiler=''
+trap '[ -z "$compiler" ] || kill "$compiler" 2>/dev/null; rm -rf "$scratch"; [ -z "$linked" ] || rm -f "$linked"' EXIT
 
 printf 'What is here\n'
 kit=.device/kit.tgz
@@ -77,7 +78,7 @@ elif [ -n "$node" ]; then
     good 'node_modules: bench starts'
   else
     reason=$(grep -m 1 -i error "$scratch/why" | head -c 300)
-    lacks "node_modules do not fit: ${reason:-$(why)}: run npm ci on this platform"
+    lacks "node_modules do not fit: ${reason:-$(why)}: run npm ci --include=dev on this platform"
   fi
 fi
 
@@ -123,8 +124,12 @@ for candidate in "${candidates[@]}"; do
     # Still the one to ask: the reason of each cell comes from it.
     [ -n "$python" ] || python=$file
   else
+    first=$((SECONDS - began))
+    # Once more: the first time reads gigabytes from a cold disk, which no cell does again, and would leave time for none.
+    began=$SECONDS
+    timeout 180 "$file" runners/transformers/probe.py >/dev/null 2>&1
     import_seconds=$((SECONDS - began + 2))
-    good "Python $file, PyTorch sees the GPU (import ${import_seconds} s)"
+    good "Python $file, PyTorch sees the GPU (import $first s, then ${import_seconds} s)"
     python=$file
     break
   fi
@@ -156,19 +161,20 @@ fi
 export BENCH_CACHE=$cache
 [ -z "$python" ] || export BENCH_PYTHON=$python
 
-# Sets cells, source, formats, rounds, budget, expected, left_out and kernels for the seconds that are left once bench
-# itself has imported PyTorch again and looked at the host. `choose made`: only what its weights are there for.
+# Sets cells, source, formats, rounds, budget, expected, left_out, kernels and compile for the seconds that are left once
+# bench itself has imported PyTorch again and looked at the host. `choose made`: only what its weights are there for;
+# `choose all|made FILE`: with what came of compiling.
 choose() {
-  cells=0 source='' formats='' rounds=0 budget=0 expected=0 left_out='' kernels=''
+  cells=0 source='' formats='' rounds=0 budget=0 expected=0 left_out='' kernels='' compile=''
   bench matrix "$matrix" --plan --json >"$scratch/plan.json" || return 1
-  "$node" --import tsx test/device/choose-time.ts $(($(left) - reserve - import_seconds - 10)) "$import_seconds" "${1:-all}" \
+  "$node" --import tsx test/device/choose-time.ts $(($(left) - reserve - import_seconds - 10)) "$import_seconds" "${1:-all}" "${2:-}" \
     <"$scratch/plan.json" >"$scratch/time" 2>"$scratch/refused" || {
     cat "$scratch/refused" >&2
     return 1
   }
   while IFS='=' read -r key value; do
     case "$key" in
-      cells | source | formats | rounds | budget | expected | left_out | kernels) printf -v "$key" '%s' "$value" ;;
+      cells | source | formats | rounds | budget | expected | left_out | kernels | compile) printf -v "$key" '%s' "$value" ;;
     esac
   done <"$scratch/time"
 }
@@ -187,6 +193,19 @@ if $plan_only; then
   exit 0
 fi
 
+if [ "$(left)" -lt 60 ]; then
+  printf '%s s are left of %s: not enough for anything (BENCH_SECONDS).\n' "$(left)" "$limit" >&2
+  exit 124
+fi
+compiled=''
+if [ -n "$compile" ]; then
+  # Beside the weights, and at most until nearly half of the time is over: what is not done then goes on the next time.
+  printf 'Compiling kernels of GPTQModel (%s) beside the weights; what they say is in %s\n' "$compile" "$cache/kernels.log"
+  compiled=$scratch/compiled
+  timeout --kill-after=10 $(($(left) * 45 / 100)) \
+    "$python" runners/transformers/compile_kernels.py ${compile//,/ } >"$compiled" 2>"$cache/kernels.log" &
+  compiler=$!
+fi
 printf 'Weights (%s)\n' "$formats"
 # At most half of the time: without weights there is nothing to measure, and without time neither.
 timeout --foreground --signal=INT --kill-after=20 $(($(left) / 2)) \
@@ -198,7 +217,13 @@ if [ $status -ne 0 ]; then
   made=made
 fi
 
-choose $made || exit 2
+if [ -n "$compiler" ]; then
+  wait "$compiler"
+  compiler=''
+  sed -n -e 's/.*"kernel": "\([^"]*\)", "seconds": \([0-9.]*\), "problem": null.*/  ok    \1: compiled (\2 s)/p' \
+    -e 's/.*"kernel": "\([^"]*\)".*"problem": "\(.*\)".*/  note  \1: \2/p' "$compiled"
+fi
+choose $made "$compiled" || exit 2
 if [ "$cells" -eq 0 ]; then
   printf 'There are no weights: the same command continues.\n' >&2
   [ $status -eq 124 ] || [ $status -eq 130 ] && exit 124
@@ -209,7 +234,7 @@ if [ "$rounds" -eq 0 ]; then
   exit 124
 fi
 only=()
-# Cells that are refused keep their rows; those left out are said here.
+# Cells that are refused keep their rows; those left out are named here.
 if [ -n "$left_out" ]; then for kernel in ${kernels//,/ }; do only+=(--only "kernel=$kernel"); done; fi
 if [ $made = made ]; then for format in ${formats//,/ }; do only+=(--only "format=$format"); done; fi
 printf 'Measuring: %s rounds of %s s, about %s s, %s s after the start%s\n' \

@@ -1,11 +1,10 @@
 import type {Cell} from '../../harness/contract/cell.ts';
 
 /**
- * Seconds that a kernel is compiled for on its first use, where nothing is cached. For marlin and exllama-v2 GPTQModel 7
- * tells its own (117 s and 35 s in FP16), here with a margin; the others are guesses of ours, and
- * nothing of it was measured. They are used to divide the time of run.sh and for nothing else: one that is too high costs
- * rounds, or leaves that kernel out; one that is too low lets the last cells run out of time. No figure of a row is made
- * from them.
+ * Seconds that a kernel is compiled for on its first use, where nothing is cached; nothing of it was measured here. For
+ * marlin and exllama-v2 GPTQModel 7.6 tells its own (117 s and 35 s in FP16, on a development host with more cores than
+ * most that are rented), here with a margin; the others are guesses of ours. They make `--plan` and the first look. What
+ * run.sh compiles itself it knows afterwards: see `compileSeconds`. No figure of a row is made from them.
  */
 const COMPILE_SECONDS: Readonly<Record<string, number>> = {
   machete: 150,
@@ -15,6 +14,8 @@ const COMPILE_SECONDS: Readonly<Record<string, number>> = {
   triton: 15,
   'dequant-triton': 10,
 };
+/** Kernels that nvcc compiles, minutes each, so that run.sh does it before; cheapest first. */
+export const COMPILED_BEFORE = ['exllama-v2', 'marlin', 'machete'] as const;
 /** Importing GPTQModel, on top of PyTorch: a guess, for the same use. */
 const GPTQMODEL_SECONDS = 20;
 const GPTQMODEL = new Set(['torch', 'triton', 'exllama-v2', 'marlin', 'machete']);
@@ -48,14 +49,26 @@ export interface TimePlan {
  */
 export function planTime(
   cells: readonly TimedCell[],
-  {secondsLeft, importSeconds}: {readonly secondsLeft: number; readonly importSeconds: number},
+  {
+    secondsLeft,
+    importSeconds,
+    compileSeconds = {},
+  }: {
+    readonly secondsLeft: number;
+    readonly importSeconds: number;
+    /** What is known by now: 0 for a kernel that was compiled before. */
+    readonly compileSeconds?: Readonly<Record<string, number>>;
+  },
 ): TimePlan | null {
-  const dear = Object.keys(COMPILE_SECONDS).filter((kernel) => cells.some(({cell}) => cell.kernel === kernel));
+  const seconds: Readonly<Record<string, number>> = {...COMPILE_SECONDS, ...compileSeconds};
+  const dear = Object.keys(COMPILE_SECONDS)
+    .filter((kernel) => (seconds[kernel] ?? 0) > 0 && cells.some(({cell}) => cell.kernel === kernel))
+    .sort((a, b) => (seconds[b] ?? 0) - (seconds[a] ?? 0));
   for (let count = 0; count <= dear.length; count++) {
     const leftOut = dear.slice(0, count);
     const chosen = cells.filter(({cell}) => !leftOut.includes(cell.kernel));
     if (chosen.length === 0) return null;
-    const compile = sum(chosen.map(({cell}) => COMPILE_SECONDS[cell.kernel] ?? 0));
+    const compile = sum(chosen.map(({cell}) => seconds[cell.kernel] ?? 0));
     const start = sum(chosen.map((timed) => startSeconds(timed, importSeconds)));
     for (let rounds = MOST_ROUNDS; rounds >= 1; rounds--) {
       const share = (secondsLeft - compile - rounds * start) / (rounds * chosen.length);

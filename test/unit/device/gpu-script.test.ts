@@ -11,6 +11,7 @@ import {matrixJsonSchema} from '../../../harness/plan/json-schema.ts';
 import {loadMatrix} from '../../../harness/plan/load-matrix.ts';
 import {makePlan} from '../../../harness/plan/plan.ts';
 import {type JudgedRow, judgeRow} from '../../device/judge-row.ts';
+import {readCompiled} from '../../device/read-compiled.ts';
 import {planTime, type TimedCell} from '../../device/time-plan.ts';
 import {fakeSmiEnv} from '../../support/fake-gpu.ts';
 import {PLAN_CATALOGUE, planEstimate, planHost, planRunners} from '../../support/plan-hosts.ts';
@@ -78,6 +79,23 @@ describe('the time of the GPU script', () => {
       leftOut: ['marlin', 'exllama-v2'],
       rounds: 1,
     });
+  });
+
+  test('takes what was compiled before for nothing, and what failed for what it took', () => {
+    const cells = [...own, ...compiled, ...gguf];
+    const options = {secondsLeft: 250, importSeconds: 10};
+    const done = readCompiled(
+      [
+        'a banner',
+        '{"kernel": "exllama-v2", "seconds": 41.2, "problem": null}',
+        '{"kernel": "marlin", "seconds": 12.5, "problem": "nvcc fatal"}',
+        '{"kernel": "machete", "sec',
+      ].join('\n'),
+    );
+    expect(done).toEqual({'exllama-v2': 0, marlin: 12.5});
+    expect(planTime(cells, options)?.leftOut).toEqual(['marlin']);
+    expect(planTime(cells, {...options, compileSeconds: done})?.leftOut).toEqual([]);
+    expect(planTime(cells, {...options, compileSeconds: {...done, marlin: 200}})?.leftOut).toEqual(['marlin']);
   });
 
   test('is never more than there is, and nothing where nothing fits', () => {
@@ -191,10 +209,14 @@ describe.skipIf(process.platform !== 'linux')('test/device/run.sh', () => {
       .map((name) => fileURLToPath(new URL(name, import.meta.url)))
       .join(' ');
     const acting = join(scratch, 'acting-python');
-    const said = JSON.stringify({...answer, executable: acting}).replaceAll(':', ': ');
-    writeFileSync(acting, `#!/bin/sh\ncase "$1" in *probe.py) echo '${said}';; *) exec python3 ${worker};; esac\n`, {
-      mode: 0o755,
-    });
+    const able = {...kernels, 'exllama-v2': true, marlin: true, machete: 'needs compute capability 9.0 exactly'};
+    const said = JSON.stringify({...answer, executable: acting, kernels: able}).replaceAll(':', ': ');
+    // One kernel is compiled, then time is up: the other is left out.
+    const compiled = JSON.stringify({kernel: 'exllama-v2', seconds: 1.5, problem: null})
+      .replaceAll(':', ': ')
+      .replaceAll(',', ', ');
+    const acts = [`*probe.py) echo '${said}'`, `*compile_kernels.py) echo '${compiled}'`, `*) exec python3 ${worker}`];
+    writeFileSync(acting, `#!/bin/sh\ncase "$1" in ${acts.join(';; ')};; esac\n`, {mode: 0o755});
     const matrix = join(scratch, 'tiny.yaml');
     writeFileSync(matrix, readFileSync(path('gpu.yaml'), 'utf8').replaceAll('llama-3.2-1b', 'bench-tiny'));
     const env = {
@@ -209,7 +231,13 @@ describe.skipIf(process.platform !== 'linux')('test/device/run.sh', () => {
     expect(stdout, stderr).toContain('The results are whole.');
     expect(stdout).toMatch(/ {2}ok {3}transformers fp16 torch-linear: \d+ requests, /);
     expect(stdout).toMatch(/ {2}ok {3}transformers gptq-4bit dequant-eager: \d+ requests, /);
-    expect(stdout).toContain('  ok   transformers gptq-4bit marlin: unsupported: ');
+    expect(stdout).toContain('Compiling kernels of GPTQModel (exllama-v2,marlin) beside the weights');
+    expect(stdout).toContain('  ok    exllama-v2: compiled (1.5 s)');
+    expect(stdout).toMatch(/ {2}ok {3}transformers gptq-4bit exllama-v2: \d+ requests, /);
+    expect(stdout).toContain('left out for want of time: marlin');
+    expect(stdout).not.toContain('transformers gptq-4bit marlin:');
+    // What cannot run here has its row, with the reason.
+    expect(stdout).toContain('  ok   transformers gptq-4bit machete: unsupported: ');
     expect(stdout).toMatch(/Commit them: git add .*gpu-check--/);
     expect(status, stderr).toBe(0);
   }, 240_000);
