@@ -3,105 +3,134 @@ import {execa} from 'execa';
 import {z} from 'zod';
 import {readHost} from '../../harness/cli/host.ts';
 import {RUNNERS} from '../../harness/cli/registry.ts';
+import type {Cell} from '../../harness/contract/cell.ts';
 import type {HostFacts} from '../../harness/contract/device.ts';
-import {LocalWeightsStore} from '../../harness/weights/local-weights-store.ts';
-import {runCell, selfCell} from './cell.ts';
-import {type Figure, median, type Section, type SelfContext, spread} from './section.ts';
+import {PROTOCOL_VERSION} from '../../harness/contract/protocol.ts';
+import type {Runner} from '../../harness/contract/runner.ts';
+import {runCell, selfCell, selfWeights} from './cell.ts';
+import {type Figure, median, medianBounds, type Section, type SelfContext, spread} from './section.ts';
 
 const LOOPS = ['generate', 'hand'] as const;
 type Loop = (typeof LOOPS)[number];
 
 interface Shape {
   readonly model: string;
+  /** Requests of each loop, worker and bare in turn, on one loaded model. */
   readonly pairs: number;
+  /** Whole processes, worker and bare in turn. */
+  readonly processes: number;
   readonly promptTokens: number;
   readonly generatedTokens: number;
-  readonly requests: number;
   /** Least ratio; null where it is stated only. */
   readonly goal: number | null;
 }
 
-/** The transformers worker against a script of thirty lines that calls the same model in the same loop. */
+/**
+ * The transformers worker against a bare loop of thirty lines that calls the same model. What the worker costs is told
+ * by both loops in one process on one loaded model, request by request in turn: processes of the same program differ by
+ * more than that. Whole processes are compared, too, for what a shared process cannot show (how a model is loaded, the
+ * environment), and judged by nothing.
+ */
 export const pythonOverhead: Section = {
   name: 'python-overhead',
-  doc: 'tokens/s of the transformers worker against a bare script, FP16, same loop, paired; generate() against a hand loop',
+  doc: 'tokens/s of the transformers worker against a bare loop, FP16, in turn on one loaded model, and as processes',
   async run(context) {
     const {host} = await readHost({env: process.env});
     const {python, pythonReason} = host.software;
     if (python === null) throw new Error(pythonReason ?? 'no Python');
+    const runner = RUNNERS.get('transformers');
+    if (runner === undefined) throw new Error('no runner transformers');
+    const {quick} = context;
     const shapes: readonly Shape[] = [
       {
         model: 'quickstart-53m',
-        pairs: context.quick ? 3 : 9,
+        pairs: quick ? 60 : 300,
+        processes: quick ? 1 : 2,
         promptTokens: 8,
-        generatedTokens: 64,
-        requests: 8,
+        generatedTokens: 16,
         goal: null,
       },
       {
         model: 'llama-3.2-1b',
-        pairs: context.quick ? 3 : 7,
-        promptTokens: 8,
-        generatedTokens: context.quick ? 16 : 32,
-        requests: 2,
+        pairs: quick ? 20 : 120,
+        processes: quick ? 1 : 2,
+        // Short, so that many fit: what the worker does once a request weighs more than in a real one.
+        promptTokens: 4,
+        generatedTokens: 4,
         goal: 0.99,
       },
     ];
     const figures: Figure[] = [];
-    for (const shape of shapes) figures.push(...(await compareShape(context, host, python.executable, shape)));
+    for (const shape of shapes) {
+      const {path} = await selfWeights(context.cacheDir, shape.model, 'fp16');
+      const threads = host.cpu.usableCores;
+      figures.push(...(await compareShape({context, host, runner, python: python.executable, shape, threads, path})));
+    }
     return figures;
   },
 };
 
-async function compareShape(context: SelfContext, host: HostFacts, python: string, shape: Shape): Promise<Figure[]> {
-  const store = new LocalWeightsStore({cacheDir: context.cacheDir, env: process.env});
-  const {path} = await store.ensure(
-    {source: `synthetic:${shape.model}`, format: 'fp16', seed: 1},
-    {signal: new AbortController().signal, onProgress: () => {}},
-  );
-  const threads = host.cpu.usableCores;
-  const overhead: Record<Loop, number[]> = {generate: [], hand: []};
-  const loops: number[] = [];
-  const perToken: number[] = [];
-  for (let pair = 0; pair < shape.pairs; pair++) {
-    const ours: Record<Loop, number> = {generate: Number.NaN, hand: Number.NaN};
-    // The order is turned in every pair, so that a drift of the machine favours neither side.
-    for (const loop of pair % 2 === 0 ? LOOPS : LOOPS.toReversed()) {
-      context.log(`${shape.model} ${loop}: pair ${pair + 1} of ${shape.pairs}`);
-      const worker = () => workerRate(host, shape, {loop, threads, path});
-      const bare = () => bareRate(python, shape, {loop, threads, path});
-      const [a, b] = pair % 2 === 0 ? [await worker(), await bare()] : [await bare(), await worker()];
-      const [mine, theirs] = pair % 2 === 0 ? [a, b] : [b, a];
-      ours[loop] = mine;
-      overhead[loop].push(mine / theirs);
-    }
-    loops.push(ours.generate / ours.hand);
-    perToken.push((1 / ours.generate - 1 / ours.hand) * 1e6);
-  }
-  const name = `${shape.model} fp16, ${threads} threads`;
-  return [
-    ...LOOPS.map((loop) => ({
-      what: `${name}, ${loop}: worker ÷ bare script`,
-      value: spread(overhead[loop]),
-      goal: shape.goal === null ? 'stated' : `median ≥ ${shape.goal}`,
-      met: shape.goal === null ? null : median(overhead[loop]) >= shape.goal,
-    })),
-    {what: `${name}: generate() ÷ hand loop`, value: spread(loops), goal: 'stated', met: null},
-    {what: `${name}: generate() costs a token (µs)`, value: spread(perToken, 0), goal: 'stated', met: null},
-  ];
-}
-
-interface Place {
-  readonly loop: Loop;
+interface Bench {
+  readonly context: SelfContext;
+  readonly host: HostFacts;
+  readonly runner: Runner;
+  readonly python: string;
+  readonly shape: Shape;
   readonly threads: number;
   readonly path: string;
 }
 
-/** Median tokens/s of whole requests, from the start to the last token: the same interval that the script times. */
-async function workerRate(host: HostFacts, shape: Shape, {loop, threads, path}: Place): Promise<number> {
-  const runner = RUNNERS.get('transformers');
-  if (runner === undefined) throw new Error('no runner transformers');
-  const {model, promptTokens, generatedTokens, requests} = shape;
+async function compareShape(bench: Bench): Promise<Figure[]> {
+  const {context, shape, threads} = bench;
+  const name = `${shape.model} fp16, ${threads} threads`;
+  const figures: Figure[] = [];
+  const perToken: Record<Loop, number> = {generate: Number.NaN, hand: Number.NaN};
+  for (const loop of LOOPS) {
+    context.log(`${shape.model} ${loop}: ${shape.pairs} pairs in one process`);
+    const pairs = await pairsOf(bench, loop);
+    perToken[loop] = median(pairs.map(([worker]) => worker)) / shape.generatedTokens;
+    const ratios = pairs.map(([worker, bare]) => bare / worker);
+    const costs = pairs.map(([worker, bare]) => ((worker - bare) / shape.generatedTokens) * 1e6);
+    figures.push(
+      {what: `${name}, ${loop}: worker ÷ bare loop`, value: interval(ratios, 4), ...judged(ratios, shape.goal)},
+      {what: `${name}, ${loop}: the worker costs a token (µs)`, value: interval(costs, 1), goal: 'stated', met: null},
+    );
+  }
+  figures.push({
+    what: `${name}: generate() costs a token (µs), against the hand loop`,
+    value: ((perToken.generate - perToken.hand) * 1e6).toFixed(0),
+    goal: 'stated',
+    met: null,
+  });
+  for (const loop of LOOPS) {
+    const ratios: number[] = [];
+    for (let pair = 0; pair < shape.processes; pair++) {
+      context.log(`${shape.model} ${loop}: processes, pair ${pair + 1} of ${shape.processes}`);
+      // The order is turned in every pair, so that a drift of the machine favours neither side.
+      const calls = [() => workerRate(bench, loop), () => bareRate(bench, loop)] as const;
+      const [first, second] = pair % 2 === 0 ? calls : [calls[1], calls[0]];
+      const [a, b] = [await first(), await second()];
+      ratios.push(pair % 2 === 0 ? a / b : b / a);
+    }
+    figures.push({what: `${name}, ${loop}: as processes`, value: spread(ratios), goal: 'stated', met: null});
+  }
+  return figures;
+}
+
+const interval = (values: readonly number[], digits: number): string => {
+  const [low, high] = medianBounds(values).map((value) => value.toFixed(digits));
+  return `${median(values).toFixed(digits)} (95 % interval ${low} to ${high}, ${values.length} pairs)`;
+};
+
+/** By the whole interval: one that holds the goal judges nothing. */
+function judged(ratios: readonly number[], goal: number | null): Pick<Figure, 'goal' | 'met'> {
+  if (goal === null) return {goal: 'stated', met: null};
+  const [low, high] = medianBounds(ratios);
+  return {goal: `interval ≥ ${goal}`, met: low >= goal ? true : high < goal ? false : null};
+}
+
+function cellOf({shape, threads}: Bench, loop: Loop, requests: number): Cell {
+  const {model, promptTokens, generatedTokens} = shape;
   const plain = selfCell({
     model,
     format: 'fp16',
@@ -111,19 +140,48 @@ async function workerRate(host: HostFacts, shape: Shape, {loop, threads, path}: 
     generatedTokens,
     requests,
   });
-  const cell = {...plain, settings: {...plain.settings, loop}};
-  const events = await runCell(cell, {runner, host, weightsPath: path});
+  return {
+    ...plain,
+    settings: {...plain.settings, loop},
+    stop: {...plain.stop, warmupMinRequests: 2, warmupMaxRequests: 2},
+  };
+}
+
+const PairsSchema = z.array(z.tuple([z.number().positive(), z.number().positive()])).min(1);
+
+/** Seconds of worker and bare loop, request by request. */
+async function pairsOf(bench: Bench, loop: Loop): Promise<z.infer<typeof PairsSchema>> {
+  const cell = cellOf(bench, loop, bench.shape.pairs);
+  const {env} = bench.runner.launch(cell, bench.host);
+  const folders = ['../../runners/transformers', '../../runners/worker-kit/python'].map(place);
+  const {stdout} = await execa(bench.python, [place('./paired_loop.py'), ...folders], {
+    input: JSON.stringify({protocol: PROTOCOL_VERSION, cell, round: 0, weightsPath: bench.path, promptsPath: null}),
+    env,
+  });
+  return PairsSchema.parse(JSON.parse(stdout));
+}
+
+/** Requests of one process; enough to come out of its first seconds. */
+const PROCESS_REQUESTS = 6;
+
+/** Median tokens/s of whole requests, from the start to the last token: the same interval that the script times. */
+async function workerRate(bench: Bench, loop: Loop): Promise<number> {
+  const {runner, host, path} = bench;
+  const events = await runCell(cellOf(bench, loop, PROCESS_REQUESTS), {runner, host, weightsPath: path});
   return median(events.map(({startNs, tokenNs}) => (tokenNs.length / ((tokenNs.at(-1) ?? 0) - startNs)) * 1e9));
 }
 
 const RatesSchema = z.array(z.number().positive()).min(1);
 
-async function bareRate(python: string, shape: Shape, {loop, threads, path}: Place): Promise<number> {
-  const script = fileURLToPath(new URL('./bare_loop.py', import.meta.url));
-  const figures = [threads, shape.promptTokens, shape.generatedTokens, shape.requests].map(String);
-  const {stdout} = await execa(python, [script, path, loop, ...figures], {
+async function bareRate({python, shape, threads, path}: Bench, loop: Loop): Promise<number> {
+  const figures = [threads, shape.promptTokens, shape.generatedTokens, PROCESS_REQUESTS].map(String);
+  const {stdout} = await execa(python, [place('./bare_loop.py'), path, loop, ...figures], {
     stdin: 'ignore',
     env: {CUDA_VISIBLE_DEVICES: ''},
   });
   return median(RatesSchema.parse(JSON.parse(stdout)));
+}
+
+function place(name: string): string {
+  return fileURLToPath(new URL(name, import.meta.url));
 }
