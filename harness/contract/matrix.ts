@@ -137,7 +137,9 @@ export const MatrixSchema = z.strictObject({
         when: RuleSchema,
         settings: MatrixSettingsSchema.optional(),
         rounds: z.int().positive().max(MOST_ROUNDS).optional(),
-        requests: z.int().positive().optional(),
+        requests: z.int().positive().optional().describe('Least requests over all rounds'),
+        half_width: z.number().positive().optional(),
+        warmup_max: z.int().nonnegative().optional().describe('Most requests of warm-up; the least is lowered to it'),
         budget_seconds: z.number().positive().optional(),
       }),
     )

@@ -175,6 +175,10 @@ function toCell(input: {
       matrix.requests.min,
     ) / rounds,
   );
+  const mostWarmup = last(
+    over.map((rule) => rule.warmup_max),
+    matrix.requests.warmup_max,
+  );
   const anonymous: Omit<Cell, 'id'> = {
     matrix: matrix.matrix,
     model: model.name,
@@ -195,12 +199,15 @@ function toCell(input: {
       usableCores: device.here === null ? 1 : host.cpu.usableCores,
     }),
     stop: {
-      warmupMinRequests: matrix.requests.warmup_min,
-      warmupMaxRequests: matrix.requests.warmup_max,
+      warmupMinRequests: Math.min(matrix.requests.warmup_min, mostWarmup),
+      warmupMaxRequests: mostWarmup,
       minRequests: least,
       maxRequests: Math.max(least, Math.ceil(matrix.requests.max / rounds)),
       minSeconds: matrix.requests.min_seconds,
-      relativeHalfWidth: matrix.requests.half_width,
+      relativeHalfWidth: last(
+        over.map((rule) => rule.half_width),
+        matrix.requests.half_width,
+      ),
       budgetSeconds:
         overrides.budgetSeconds ??
         last(

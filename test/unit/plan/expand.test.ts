@@ -118,7 +118,8 @@ describe('expandCells', () => {
       include: '[{format: gguf-f16}, {format: gguf-q*, settings: {ubatch_tokens: 128}}]',
       exclude: '[{format: "*q8*"}]',
       sweep: '{mmap: [true, false]}',
-      override: '[{when: {format: gguf-q4_k_m}, settings: {mmap: true}, rounds: 2, requests: 9, budget_seconds: 7}]',
+      override:
+        '[{when: {format: gguf-q4_k_m}, settings: {mmap: true}, rounds: 2, requests: 9, half_width: 0.1, warmup_max: 0, budget_seconds: 7}]',
     });
     expect(
       cells.map(({cell: {format, settings, rounds, stop}}) => [
@@ -128,12 +129,14 @@ describe('expandCells', () => {
         settings.mmap,
         rounds,
         stop.minRequests,
+        stop.relativeHalfWidth,
+        [stop.warmupMinRequests, stop.warmupMaxRequests],
         stop.budgetSeconds,
       ]),
     ).toEqual([
-      ['gguf-f16', 'q8_0', 64, true, 3, 22, 120],
-      ['gguf-f16', 'q8_0', 64, false, 3, 22, 120],
-      ['gguf-q4_k_m', 'q8_0', 128, true, 2, 5, 7],
+      ['gguf-f16', 'q8_0', 64, true, 3, 22, 0.02, [1, 5], 120],
+      ['gguf-f16', 'q8_0', 64, false, 3, 22, 0.02, [1, 5], 120],
+      ['gguf-q4_k_m', 'q8_0', 128, true, 2, 5, 0.1, [0, 0], 7],
     ]);
   });
 
