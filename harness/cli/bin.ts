@@ -38,9 +38,8 @@ const program = new Command('bench')
   .configureOutput({
     writeErr: (text) => process.stderr.write(text.replace(/^error: /, 'error: ')),
   });
-registerCommands(program, context);
-
 try {
+  await registerCommands(program, context, process.argv.slice(2));
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {

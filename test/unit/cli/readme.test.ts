@@ -9,7 +9,7 @@ const README = readFileSync(join(PACKAGE_ROOT, 'README.md'), 'utf8');
 const PACKAGE: {scripts: Record<string, string>} = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8'));
 
 const program = new Command('bench');
-registerCommands(program, {
+await registerCommands(program, {
   env: {},
   stdout: {write: () => true},
   stderr: {write: () => true},
