@@ -17,6 +17,12 @@ export function noteName({model, format, device, workload, cell_id}: ResultRow):
   return `${model} ${format} on ${device}, ${workload} (${cell_id})`;
 }
 
+/** Name of a file or folder out of a text that somebody wrote: it leads nowhere else. */
+export function pathSegment(text: string | null): string {
+  const name = (text ?? '').replaceAll(/[^\w.-]/g, '_').slice(0, 200);
+  return /^\.*$/.test(name) ? '_' : name;
+}
+
 export function mean(values: readonly number[]): number | null {
   return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 }

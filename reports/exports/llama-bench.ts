@@ -44,9 +44,13 @@ export function exportLlamaBench(runs: readonly ExportRun[]): Exported {
   };
 }
 
-/** llama-bench quotes every value. */
+/** What a spreadsheet takes for a formula, and runs; as in harness/store/formula-guard.ts. */
+const FORMULA = /^'*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]/;
+
+/** llama-bench quotes every value. An apostrophe keeps a text from being run where the file is opened as a table. */
 function quoted(value: string | number | null): string {
-  return `"${String(value ?? '').replaceAll('"', '""')}"`;
+  const text = typeof value === 'string' && FORMULA.test(value) ? `'${value}` : String(value ?? '');
+  return `"${text.replaceAll('"', '""')}"`;
 }
 
 function reasonAgainst(row: ResultRow, requests: readonly RequestRow[]): string | null {

@@ -1,5 +1,5 @@
 import type {RequestRow, ResultRow} from '../../harness/contract/columns.ts';
-import {type Exported, type ExportRun, mean, noteName, timesOf} from './export.ts';
+import {type Exported, type ExportRun, mean, noteName, pathSegment, timesOf} from './export.ts';
 
 /** Fields of `POST /api/results`, cjpais/LocalScore ef2c21fa, by the object they stand in. */
 export const LOCALSCORE_FIELDS = {
@@ -31,7 +31,7 @@ export function exportLocalscore(runs: readonly ExportRun[]): Exported {
       groups.set(key, [...(groups.get(key) ?? []), row]);
     }
     return [...groups].map(([key, rows]) => {
-      const path = `localscore/${run.manifest.runId}/${key.replaceAll(/[^\w.-]/g, '_')}.json`;
+      const path = `localscore/${pathSegment(run.manifest.runId)}/${pathSegment(key)}.json`;
       const text = `${JSON.stringify(bodyOf(run, rows), null, 2)}\n`;
       if (text.includes(': null')) notes.push(`${path}: has values that were not measured: the site would refuse it`);
       return {path, content: text};

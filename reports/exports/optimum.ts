@@ -1,5 +1,5 @@
 import type {RequestRow, ResultRow} from '../../harness/contract/columns.ts';
-import {deviation, type Exported, type ExportRun, known, mean, noteName, timesOf} from './export.ts';
+import {deviation, type Exported, type ExportRun, known, mean, noteName, pathSegment, timesOf} from './export.ts';
 
 /** Parts of a report of optimum-benchmark b263af46 for text generation. */
 export const OPTIMUM_TARGETS = ['load_model', 'first_generate', 'generate', 'prefill', 'decode', 'per_token'] as const;
@@ -24,7 +24,7 @@ export function exportOptimum(runs: readonly ExportRun[]): Exported {
       const document = {config: configOf(row), report: reportOf(row, requests.get(row.cell_id ?? '') ?? [])};
       return [
         {
-          path: `optimum/${row.run_id}/${row.cell_id}/benchmark.json`,
+          path: `optimum/${pathSegment(row.run_id)}/${pathSegment(row.cell_id)}/benchmark.json`,
           content: `${JSON.stringify(document, null, 2)}\n`,
         },
       ];

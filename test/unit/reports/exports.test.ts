@@ -102,6 +102,36 @@ describe('optimum-benchmark', () => {
   });
 });
 
+describe('texts that somebody wrote', () => {
+  const evil = buildMeasured({
+    run_id: '../../../../etc',
+    cell_id: '..',
+    model: '=cmd|x',
+    device: '../x',
+    kernel: '/etc/passwd',
+    tpotUs: [20_000],
+  });
+  const run: ExportRun = {
+    manifest: buildManifest({runId: '../..'}),
+    rows: [evil.row],
+    requests: new Map([['..', evil.requests]]),
+  };
+
+  it('lead no file out of the folder that is written to', () => {
+    const files = [...exportOptimum([run]).files, ...exportLocalscore([run]).files];
+    expect(files.map(({path}) => path)).toEqual([
+      'optimum/.._.._.._.._etc/_/benchmark.json',
+      'localscore/.._../.._x--_cmd_x--gguf-q4_k_m--llama-cpp--_etc_passwd.json',
+    ]);
+  });
+
+  it('are no formula in a table', () => {
+    const [file] = exportLlamaBench([run]).files;
+    expect(text(file?.content)).toContain(`"'=cmd|x.gguf-q4_k_m"`);
+    expect(text(file?.content)).not.toMatch(/"[=+@]/);
+  });
+});
+
 describe('LocalScore', () => {
   const {files, notes} = exportLocalscore([RUN]);
 
