@@ -2,7 +2,8 @@ import type {ReportDecision} from '../harness/contract/report-data.ts';
 
 /** Reasons of this many cells are told one by one; of more, by kind. */
 const FEW = 4;
-const FIGURES = /\d[\d.]*/g;
+/** `p90` is none. */
+const FIGURES = /(?<![a-z\d.])\d[\d.]*/g;
 const firstFigure = (reason: string): number => Number(reason.match(FIGURES)?.[0] ?? 0);
 
 /**

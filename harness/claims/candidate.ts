@@ -6,7 +6,7 @@ import {MIN_REQUESTS_P90} from '../derive/thresholds.ts';
 import {timingOfRow, ttftUs} from '../derive/timing.ts';
 import {wilsonInterval} from '../derive/wilson.ts';
 import {type Deployment, deployApi, deployMachines, type ReplicaSpeed} from './deployment-cost.ts';
-import type {MachineOffer, Offer} from './offer.ts';
+import {type MachineOffer, type Offer, usdPerBusyHour} from './offer.ts';
 import {divideRanges, mapRange, pointRange, type Range, scaleRange} from './range.ts';
 import {cellName, type DecisionRow} from './screen.ts';
 
@@ -91,48 +91,63 @@ export interface Quote {
   readonly usdPer1kLow: number;
 }
 
+/** Why a cell has no cost, or one that is above the budget. */
+export interface Refusal {
+  readonly reason: string;
+  /** It meets the need as far as it was measured: what is missing is a price. */
+  readonly unpriced: boolean;
+}
+
 /**
  * The cheapest way to pay for a cell: what is needed to sort very many of them.
  *
  * @param offers Of its device, those allowed.
- * @returns A text that says why it has no price, or is above the budget.
  */
 export function quoteRow(
   row: DecisionRow,
   need: Need,
   offers: readonly MachineOffer[],
   api: Extract<Offer, {kind: 'api'}> | null,
-): Quote | string {
+): Quote | Refusal {
+  const refused = (reason: string): Refusal => ({reason, unpriced: false});
   if (api !== null && offers.length === 0) {
     const priced = priceApi(api, need, tokensOf(row, need), row);
-    if (typeof priced === 'string') return priced;
-    return budgetReason(priced, need) ?? {row, offer: api, usdPer1kLow: priced.usdPer1kRequests.low};
+    const reason = typeof priced === 'string' ? priced : budgetReason(priced, need);
+    if (typeof priced === 'string' || reason !== null) return refused(reason ?? '');
+    return {row, offer: api, usdPer1kLow: priced.usdPer1kRequests.low};
   }
   const speed = speedOf(row);
   let best: MachineOffer | null = null;
   let leastUsd = Number.POSITIVE_INFINITY;
   let problem = `no price for ${row.device ?? 'this device'}${need.offers === undefined ? '' : ' among the offers allowed'}`;
+  let unpriced = need.offers === undefined;
   for (const offer of offers) {
     const at = deployMachines(need, replicaOf(row, speed.value), offer);
-    if (typeof at === 'string') problem = `${offer.name}: ${at}`;
-    else if (per1k(at) < leastUsd) {
+    if (typeof at === 'string') {
+      problem = `${offer.name}: ${at}`;
+      unpriced &&= usdPerBusyHour(offer) === null;
+    } else if (per1k(at) < leastUsd) {
       best = offer;
       leastUsd = per1k(at);
     }
   }
-  if (best === null) return problem;
+  if (best === null) return {reason: problem, unpriced};
   const fastest = deployMachines(need, replicaOf(row, speed.high), best);
-  if (typeof fastest === 'string') return fastest;
-  const slowest = need.budget_usd_per_month === undefined ? null : priceQuote(row, need, best);
-  if (typeof slowest === 'string') return slowest;
+  if (typeof fastest === 'string') return refused(fastest);
+  const slowest = need.budget_usd_per_month === undefined ? null : priceQuote(row, need, best, 1);
+  if (typeof slowest === 'string') return refused(slowest);
   const reason = slowest === null ? null : budgetReason(slowest, need);
-  return reason ?? {row, offer: best, usdPer1kLow: Math.min(leastUsd, per1k(fastest))};
+  return reason === null ? {row, offer: best, usdPer1kLow: Math.min(leastUsd, per1k(fastest))} : refused(reason);
 }
 
-/** All that is known of the cost of a quote. */
-export function priceQuote(row: DecisionRow, need: Need, offer: Offer): Priced | string {
+/**
+ * All that is known of the cost of a quote.
+ *
+ * @param models How many models are compared, see {@link cellName}.
+ */
+export function priceQuote(row: DecisionRow, need: Need, offer: Offer, models: number): Priced | string {
   if (offer.kind === 'api') return priceApi(offer, need, tokensOf(row, need), row);
-  return priceMachine(row, need, speedOf(row), offer);
+  return priceMachine(row, need, offer, models);
 }
 
 /** Why a cost is above the budget of a need; judged by the upper end of its interval. */
@@ -157,7 +172,8 @@ function speedOf(row: DecisionRow): Range {
   return {low: row.requests_per_s_ci_low ?? value, value, high: row.requests_per_s_ci_high ?? value};
 }
 
-function priceMachine(row: DecisionRow, need: Need, speed: Range, offer: MachineOffer): Priced | string {
+function priceMachine(row: DecisionRow, need: Need, offer: MachineOffer, models: number): Priced | string {
+  const speed = speedOf(row);
   const deploy = (wanted: Need, requestsPerS: number) => deployMachines(wanted, replicaOf(row, requestsPerS), offer);
   const [low, nominal, high] = [deploy(need, speed.low), deploy(need, speed.value), deploy(need, speed.high)];
   if (typeof nominal === 'string') return nominal;
@@ -169,7 +185,7 @@ function priceMachine(row: DecisionRow, need: Need, speed: Range, offer: Machine
   };
   return {
     id: `${row.run_id ?? ''}/${row.cell_id ?? ''}@${offer.name}`,
-    name: `${cellName(row)} on ${row.device ?? ''} (${offer.name})`,
+    name: `${cellName(row, models)} on ${row.device ?? ''} (${offer.name})`,
     offer,
     row,
     requestsPerS: speed,
@@ -215,7 +231,7 @@ export function priceApi(
   const deployment = deployApi(need, offer, tokens);
   return {
     id: `${row?.run_id ?? ''}/${row?.cell_id ?? ''}@${offer.name}`,
-    name: row === null ? `${offer.name} (API)` : `${cellName(row)} (API ${offer.name})`,
+    name: row === null ? `${offer.name} (API)` : `${cellName(row, 0)} (API ${offer.name})`,
     offer,
     row,
     requestsPerS: row === null ? null : speedOf(row),
@@ -267,6 +283,7 @@ function p90Of(row: DecisionRow | null): Range | null {
 
 function notesOn({row, offer, deployment, requestsPerS}: Priced, shareUnknown: boolean, need: Need): string[] {
   const notes: string[] = [];
+  if (offer.title !== undefined) notes.push(`${offer.name}: ${offer.title}`);
   if (offer.kind === 'rental') {
     if (offer.billing === null) notes.push(`minimum billing of ${offer.name} is not known`);
     const spare =
@@ -279,7 +296,7 @@ function notesOn({row, offer, deployment, requestsPerS}: Priced, shareUnknown: b
   if (requestsPerS !== null && requestsPerS.low === requestsPerS.high) notes.push('its speed has no interval');
   if (row.load_ms === null) notes.push('loading was not measured and is not in the cost');
   if (need.ttft_ms !== undefined && shareUnknown) notes.push('the first token is judged without its interval');
-  if (row.caveats !== null) notes.push(`caveats: ${row.caveats}`);
+  if (row.caveats !== null) notes.push(`caveats: ${row.caveats.replaceAll(/=\S*/g, '')}`);
   return notes;
 }
 

@@ -1,14 +1,15 @@
 import type {DeviceEntry} from '../contract/device.ts';
 import type {Need} from '../contract/need.ts';
 import {usdFor} from '../derive/cost.ts';
-import {matchesAny} from '../plan/glob.ts';
 import {type MachineOffer, usdPerBusyHour} from './offer.ts';
-import {cellName, type Screened} from './screen.ts';
+import {cellName, type DecisionRow, type Screened} from './screen.ts';
 
 /** What a device that was not measured cannot exceed: never a measurement, and never ranked. */
 export interface Ceiling {
   readonly name: string;
   readonly device: string;
+  /** The cell that waits. */
+  readonly row: DecisionRow;
   /** Decoded tokens a second at the full bandwidth of the data sheet. */
   readonly tokensPerS: number;
   /** Cost cannot be below this; null without a price. */
@@ -24,24 +25,24 @@ export interface Ceiling {
  * to read for the same model and format elsewhere. Prefill, overhead and everything else come on top.
  */
 export function ceilings(
-  {waiting, bytesPerToken}: Screened,
+  {waiting, bytesPerToken, models}: Screened,
   need: Need,
   devices: readonly DeviceEntry[],
   offers: ReadonlyMap<string, readonly MachineOffer[]>,
 ): Ceiling[] {
   const found = new Map<string, Ceiling>();
   for (const row of waiting) {
-    if (need.devices !== undefined && !matchesAny(need.devices, [row.device ?? ''])) continue;
     const bandwidth = devices.find(({name}) => name === row.device)?.memory_bandwidth_bytes_per_s ?? null;
     const bytes = bytesPerToken.get(`${row.model} ${row.format}`) ?? null;
     if (bandwidth === null || bytes === null) continue;
     const tokensPerS = (bandwidth / bytes) * (row.batch ?? 1);
     const hours = (offers.get(row.device ?? '') ?? []).flatMap((offer) => usdPerBusyHour(offer) ?? []);
     const latencyMs = row.generated_tokens === null ? null : ((row.generated_tokens - 1) * bytes * 1000) / bandwidth;
-    const name = `${cellName(row)} on ${row.device ?? ''}`;
+    const name = `${cellName(row, models.length)} on ${row.device ?? ''}`;
     found.set(name, {
       name,
       device: row.device ?? '',
+      row,
       tokensPerS,
       usdPer1mTokensAtLeast:
         hours.length === 0 ? null : usdFor(1e6, tokensPerS, {usdPerHour: Math.min(...hours), date: ''}),

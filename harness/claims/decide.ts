@@ -38,6 +38,15 @@ export interface Unverified {
   readonly missing: readonly string[];
 }
 
+/** A device where cells meet the need, and nothing says what it costs. */
+export interface Unpriced {
+  readonly device: string;
+  /** How many cells there meet every bound but that of cost. */
+  readonly cells: number;
+  /** The one that serves most requests a second: on one device the fastest is the cheapest. */
+  readonly best: DecisionRow;
+}
+
 /** The first half of a decision, from rows alone: what requests must be read for the second. */
 export interface Shortlist {
   readonly need: Need;
@@ -47,6 +56,7 @@ export interface Shortlist {
   readonly pricedTotal: number;
   /** Screened out, or without a price, or above the budget. */
   readonly excluded: readonly Excluded[];
+  readonly unpriced: readonly Unpriced[];
   readonly apis: readonly Priced[];
 }
 
@@ -60,7 +70,8 @@ export interface PriceFlip {
 
 export interface Decision {
   readonly need: Need;
-  readonly verdict: 'recommended' | 'undecided' | 'nothing-fits';
+  /** `no-price`: cells meet the need, and none of them has a price. */
+  readonly verdict: 'recommended' | 'undecided' | 'no-price' | 'nothing-fits';
   readonly recommended: Candidate | null;
   readonly runnerUp: Candidate | null;
   /** Candidates that the measurement cannot tell from the recommended one, by cost. */
@@ -69,12 +80,18 @@ export interface Decision {
   readonly candidates: readonly Candidate[];
   readonly pricedTotal: number;
   readonly excluded: readonly Excluded[];
+  readonly unpriced: readonly Unpriced[];
+  /** Cells with too few requests for the p90 that the need bounds, the fastest first. */
+  readonly fewRequests: readonly DecisionRow[];
   readonly unverified: readonly Unverified[];
   readonly breakEvens: readonly BreakEven[];
   readonly priceFlips: readonly PriceFlip[];
   readonly ceilings: readonly Ceiling[];
   /** Cells that wait for their device. */
   readonly waiting: readonly string[];
+  /** One of them for each device. */
+  readonly waitsFor: readonly DecisionRow[];
+  readonly models: readonly string[];
   readonly workload: Screened['workload'];
 }
 
@@ -106,14 +123,16 @@ export function shortlist({rows, need, prices}: DecideInput): Shortlist {
       all.filter(({name}) => allowed(name)),
     );
   const quotes: Quote[] = [];
+  const unpriced: DecisionRow[] = [];
   for (const row of screened.kept) {
     const device = row.device ?? '';
     const quote = quoteRow(row, need, offers.get(device) ?? [], apis.get(device) ?? null);
-    if (typeof quote !== 'string') quotes.push(quote);
+    if ('offer' in quote) quotes.push(quote);
     else {
+      if (quote.unpriced) unpriced.push(row);
       excluded.push({
-        name: `${cellName(row)} on ${device}`,
-        reason: quote,
+        name: `${cellName(row, screened.models.length)} on ${device}`,
+        reason: quote.reason,
         row: {run_id: row.run_id, cell_id: row.cell_id},
       });
     }
@@ -123,13 +142,29 @@ export function shortlist({rows, need, prices}: DecideInput): Shortlist {
     need,
     screened,
     priced: cheapest(quotes).flatMap(({row, offer}) => {
-      const priced = priceQuote(row, need, offer);
+      const priced = priceQuote(row, need, offer, screened.models.length);
       return typeof priced === 'string' ? [] : [priced];
     }),
     pricedTotal: quotes.length,
     excluded: excluded.sort(byName),
+    unpriced: byDevice(unpriced),
     apis: [...apis.values()].filter((api) => !measured.has(api.name)).flatMap((api) => apiOf(api, need, screened)),
   };
+}
+
+function byDevice(rows: readonly DecisionRow[]): Unpriced[] {
+  const found = new Map<string, {cells: number; best: DecisionRow}>();
+  const speed = (row: DecisionRow): number => row.requests_per_s ?? 0;
+  for (const row of rows) {
+    const known = found.get(row.device ?? '');
+    if (known === undefined) found.set(row.device ?? '', {cells: 1, best: row});
+    else {
+      known.cells++;
+      const faster = speed(row) - speed(known.best);
+      if (faster > 0 || (faster === 0 && factsKey(row) < factsKey(known.best))) known.best = row;
+    }
+  }
+  return [...found].map(([device, one]) => ({device, ...one})).sort((a, b) => (a.device < b.device ? -1 : 1));
 }
 
 function byName(a: Excluded, b: Excluded): number {
@@ -211,20 +246,31 @@ export function decide(
   const rivals = best === null ? [] : bestOfPlaces([...others, ...(missing.length === 0 ? [] : apis)], best);
   return {
     need,
-    verdict: best === null ? 'nothing-fits' : tied.length > 0 ? 'undecided' : 'recommended',
+    verdict: verdictOf(best, tied, list),
     recommended: best,
     runnerUp: tied[0] ?? others[0] ?? null,
     tied,
     candidates: best === null ? [] : [best, ...others],
     pricedTotal: list.pricedTotal,
     excluded,
+    unpriced: list.unpriced,
+    fewRequests: screened.fewRequests,
     unverified: missing.length === 0 ? [] : apis.sort(byRank).map((candidate) => ({candidate, missing})),
     breakEvens: best === null ? [] : rivals.flatMap((rival) => breakEven(best, rival) ?? []),
     priceFlips: best === null ? [] : bestOfPlaces(others, best).flatMap((rival) => priceFlip(best, rival)),
     ceilings: ceilings(screened, need, devices, offers),
-    waiting: [...new Set(screened.waiting.map((row) => `${row.model} ${row.format} on ${row.device}`))].sort(),
+    waiting: [...new Set(screened.waiting.map((row) => `${cellName(row, 0)} on ${row.device}`))].sort(),
+    waitsFor: [...new Map(screened.waiting.map((row) => [row.device, row])).values()].sort((a, b) =>
+      (a.device ?? '') < (b.device ?? '') ? -1 : 1,
+    ),
+    models: screened.models,
     workload: screened.workload,
   };
+}
+
+function verdictOf(best: Candidate | null, tied: readonly Candidate[], {unpriced}: Shortlist): Decision['verdict'] {
+  if (best === null) return unpriced.length > 0 ? 'no-price' : 'nothing-fits';
+  return tied.length > 0 ? 'undecided' : 'recommended';
 }
 
 function firstTokenReason(need: Need, facts: RequestFacts | null): string | null {

@@ -2,8 +2,11 @@ import type {Need} from '../contract/need.ts';
 import type {ReportDecision, ReportTarget} from '../contract/report-data.ts';
 import {formatBytes, formatSignificant} from '../contract/units.ts';
 import type {Candidate} from './candidate.ts';
-import {type Decision, PRICE_SWING, type PriceFlip} from './decide.ts';
+import type {Ceiling} from './ceiling.ts';
+import {type Decision, PRICE_SWING, type PriceFlip, type Unpriced} from './decide.ts';
 import type {Range} from './range.ts';
+import {cellName, type DecisionRow} from './screen.ts';
+import {measureCommand} from './select-cells.ts';
 
 const LISTED = 3;
 
@@ -14,6 +17,8 @@ export function usd({low, value, high}: Range): string {
 }
 
 const glob = (value: string | readonly string[]): string => (typeof value === 'string' ? value : value.join(', '));
+/** As somebody wrote it: `800`, `0.5`, `100 000`. */
+const given = (value: number): string => value.toLocaleString('en-US', {maximumFractionDigits: 6}).replaceAll(',', ' ');
 const count = (value: number): string => value.toLocaleString('en-US', {maximumFractionDigits: 0}).replaceAll(',', ' ');
 
 /** A demand for people, with a few digits. */
@@ -21,23 +26,28 @@ export function demandText(demand: number): string {
   return demand >= 100 ? count(Number(demand.toPrecision(3))) : formatSignificant(demand);
 }
 
+/** What the cells are of: `llama-3.2-1b, intent (200 + 24 tokens)`; empty where there are none. */
+export function aboutInWords({models, workload}: Decision): string {
+  if (workload === null) return '';
+  const {name, prompt, generated} = workload;
+  return `${models.length === 1 ? (models[0] ?? '') : `${models.length} models`}, ${name} (${prompt ?? '?'} + ${generated ?? '?'} tokens)`;
+}
+
 /** The need in words: `p90 ≤ 800 ms, 200 requests/h`. */
 export function needInWords(need: Need): string {
   const {p90_ms: p90, ttft_ms: ttft, min_quality: quality, memory_bytes: memory, budget_usd_per_month: budget} = need;
   const batch = need.requests_per_run;
   return [
-    p90 === undefined ? '' : `p90 ≤ ${formatSignificant(p90)} ms`,
-    ttft === undefined ? '' : `first token of 90 % ≤ ${formatSignificant(ttft)} ms`,
+    p90 === undefined ? '' : `p90 ≤ ${given(p90)} ms`,
+    ttft === undefined ? '' : `first token of 90 % ≤ ${given(ttft)} ms`,
     quality === undefined ? '' : `quality ≥ ${quality}`,
     memory === undefined ? '' : `memory ≤ ${formatBytes(memory)}`,
-    budget === undefined ? '' : `budget ≤ $${formatSignificant(budget)} a month`,
-    need.requests_per_hour === undefined ? '' : `${count(need.requests_per_hour)} requests/h`,
-    batch === undefined
-      ? ''
-      : `${count(batch)} requests a run, ${formatSignificant(need.runs_per_month ?? 0)} runs a month`,
-    need.finish_within_hours === undefined ? '' : `each within ${formatSignificant(need.finish_within_hours)} h`,
+    budget === undefined ? '' : `budget ≤ $${given(budget)} a month`,
+    need.requests_per_hour === undefined ? '' : `${given(need.requests_per_hour)} requests/h`,
+    batch === undefined ? '' : `${given(batch)} requests a run, ${given(need.runs_per_month ?? 0)} runs a month`,
+    need.finish_within_hours === undefined ? '' : `each within ${given(need.finish_within_hours)} h`,
     need.concurrency === 1 ? '' : `${need.concurrency} at once`,
-    batch !== undefined || need.hours_per_month >= 730 ? '' : `${formatSignificant(need.hours_per_month)} h a month`,
+    batch !== undefined || need.hours_per_month >= 730 ? '' : `${given(need.hours_per_month)} h a month`,
     need.devices === undefined ? '' : `devices ${glob(need.devices)}`,
     need.offers === undefined ? '' : `offers ${glob(need.offers)}`,
   ]
@@ -60,14 +70,16 @@ export function costInWords(candidate: Candidate): string {
 
 /** Why, in one sentence. */
 export function reasonSentence(decision: Decision): string {
-  const {recommended: best, runnerUp, tied, excluded, pricedTotal} = decision;
+  const {recommended: best, runnerUp, tied, excluded, pricedTotal, verdict} = decision;
+  if (verdict === 'no-price') return noPrice(decision);
   if (best === null) return nothingFits(decision);
-  const cost = `${best.name} serves the need at ${usd(best.rank)} per 1 000 requests that meet it`;
-  if (decision.verdict === 'undecided') {
+  const price = `${usd(best.rank)} per 1 000 requests that meet the need`;
+  if (verdict === 'undecided') {
     const names = tied.slice(0, LISTED).map((one) => `${one.name} at ${usd(one.rank)}`);
     const more = tied.length > LISTED ? ` and ${tied.length - LISTED} more` : '';
-    return `Undecided: ${cost}, but the measurement cannot tell it from ${names.join(', ')}${more}.`;
+    return `Undecided: ${best.name} costs ${price}, and the measurement cannot tell it from ${names.join(', ')}${more}.`;
   }
+  const cost = `Deploy ${best.name}, at ${price}`;
   if (runnerUp === null) {
     return `${cost}: the only one of ${pricedTotal + excluded.length} that meets it.`;
   }
@@ -76,8 +88,27 @@ export function reasonSentence(decision: Decision): string {
   if (same && best.p90Ms !== null && runnerUp.p90Ms !== null) {
     return `${cost}; ${runnerUp.name} costs the same, but has a p90 of ${formatSignificant(runnerUp.p90Ms.value)} ms instead of ${formatSignificant(best.p90Ms.value)} ms.`;
   }
-  return `${cost}; the next, ${runnerUp.name}, costs × ${formatSignificant(runnerUp.rank.value / best.rank.value)}.`;
+  return `${cost}; the next, ${runnerUp.name}, costs ${formatSignificant(runnerUp.rank.value / best.rank.value)} times as much.`;
 }
+
+/** Meets the need as far as it was measured, and has no price: what one device can do, and what to give. */
+function noPrice({unpriced, models}: Decision): string {
+  const found = unpriced
+    .slice(0, LISTED)
+    .map((one) => `${cells(one.cells)} on ${one.device}, the fastest ${fastest(one, models.length)}`);
+  const more = unpriced.length > LISTED ? ` and ${unpriced.length - LISTED} more devices` : '';
+  return `Not priced: the need is met by ${found.join('; ')}${more}, and nothing says what an hour of ${unpriced.length === 1 ? 'it' : 'them'} costs.`;
+}
+
+const cells = (count: number): string => `${count} ${count === 1 ? 'cell' : 'cells'}`;
+
+function fastest({best}: Unpriced, models: number): string {
+  const p90 = best.latency_ms_p90 === null ? '' : ` with a p90 of ${formatSignificant(best.latency_ms_p90)} ms`;
+  return `${cellName(best, models)}${p90}`;
+}
+
+/** Figures of a reason; `p90` is none. */
+const FIGURES = /(?<![a-z\d.])\d[\d.]*/g;
 
 function nothingFits({excluded, waiting}: Decision): string {
   const [first] = excluded;
@@ -86,24 +117,29 @@ function nothingFits({excluded, waiting}: Decision): string {
       ? 'Nothing fits: the results hold no cell that the need is about.'
       : `Nothing fits: all ${waiting.length} cells wait for a device that was not measured.`;
   }
+  // What was measured and missed a bound is nearer than what crashed or was not allowed.
+  const missed = excluded.filter(({reason}) => /\b(?:above|below|more than)\b/.test(reason));
+  const judged = missed.length > 0 ? missed : excluded;
   const reasons = new Map<string, number>();
-  for (const {reason} of excluded) {
+  for (const {reason} of judged) {
     // Figures differ from cell to cell, what is wrong does not.
-    const kind = reason.replace(/\d[\d.]*/g, '…');
+    const kind = reason.replace(FIGURES, '…');
     reasons.set(kind, (reasons.get(kind) ?? 0) + 1);
   }
   const [common = ['', 0]] = [...reasons].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
-  const figure = (reason: string): number => Number(/\d[\d.]*/.exec(reason)?.[0] ?? 0);
+  const figure = (reason: string): number => Number(reason.match(FIGURES)?.[0] ?? 0);
   // The one that misses by least says most.
-  const [example = first] = excluded
-    .filter(({reason}) => reason.replace(/\d[\d.]*/g, '…') === common[0])
+  const [example = first] = judged
+    .filter(({reason}) => reason.replace(FIGURES, '…') === common[0])
     .sort((a, b) => figure(a.reason) - figure(b.reason) || (a.name < b.name ? -1 : 1));
-  return `Nothing fits: none of ${excluded.length} cells; most often (${common[1]}) because, as for ${example.name}, ${example.reason}.`;
+  const alike = common[1] === 1 ? '' : ` (${common[1] === excluded.length ? 'all' : common[1]} fail alike)`;
+  return `Nothing fits: none of ${excluded.length} cells meets the need; nearest is ${example.name}: ${example.reason}${alike}.`;
 }
 
 /** How far the answer holds: what the measurement, prices and demand would have to do to change it. */
 export function surety(decision: Decision): string {
-  const {recommended: best, tied, priceFlips} = decision;
+  const {recommended: best, tied, priceFlips, verdict} = decision;
+  if (verdict === 'no-price') return 'On one device the fastest is the cheapest; between devices a price decides.';
   if (best === null) return 'Every bound was judged by the unfavourable end of its interval.';
   const measured =
     tied.length === 0
@@ -135,29 +171,92 @@ export function breakEvenSentences({breakEvens, need}: Decision): string[] {
   });
 }
 
+/** Of every device the cell with the highest ceiling, and how many have one. */
+function highest(ceilings: readonly Ceiling[]): {readonly ceiling: Ceiling; readonly count: number}[] {
+  const byDevice = new Map<string, {ceiling: Ceiling; count: number}>();
+  // Ceilings are sorted, the highest first.
+  for (const ceiling of ceilings) {
+    const known = byDevice.get(ceiling.device);
+    if (known === undefined) byDevice.set(ceiling.device, {ceiling, count: 1});
+    else known.count++;
+  }
+  return [...byDevice.values()];
+}
+
+const atLeast = ({usdPer1mTokensAtLeast: least}: Ceiling): string =>
+  least === null ? '' : `, so at least $${formatSignificant(least)} per 1M output tokens`;
+
 /** What nobody measured, marked as such: of every device the cell with the highest ceiling, and how many there are. */
 export function notMeasured({ceilings, waiting, unverified}: Decision): string[] {
-  const counts = new Map<string, number>();
-  for (const {device} of ceilings) counts.set(device, (counts.get(device) ?? 0) + 1);
-  const withCeiling = ceilings.flatMap(({name, device, tokensPerS, usdPer1mTokensAtLeast, impossible}) => {
-    const count = counts.get(device);
-    // Ceilings are sorted, the highest first.
-    if (count === undefined) return [];
-    counts.delete(device);
-    const others = count === 1 ? '' : `; the ceilings of ${count - 1} more cells there are no higher`;
-    return [
-      `${name}: not measured; ceiling (not a measurement) ${formatSignificant(tokensPerS)} tokens/s${
-        usdPer1mTokensAtLeast === null
-          ? ''
-          : `, so at least $${formatSignificant(usdPer1mTokensAtLeast)} per 1M output tokens`
-      }${impossible ? '; even that is too slow for the need' : ''}${others}`,
-    ];
+  const withCeiling = highest(ceilings).map(({ceiling, count}) => {
+    const {device, row, tokensPerS, impossible} = ceiling;
+    const others = count === 1 ? '' : `, the highest of ${count} there`;
+    const slow = impossible ? '; even that is too slow for the need' : '';
+    return `${device}: ceiling (not a measurement) of ${row.format ?? '?'}${others}: ${formatSignificant(tokensPerS)} tokens/s${atLeast(ceiling)}${slow}`;
   });
   const apis = unverified.map(
     ({candidate, missing}) =>
       `${candidate.name}: ${usd(candidate.usdPer1kRequests)} per 1 000 requests, ${usd(candidate.usdPerMonth)} a month by list price of ${candidate.offer.date}; ${missing.join(' and ')} not measured`,
   );
-  return [...withCeiling, ...apis, ...(waiting.length > 0 ? [`${waiting.length} cells wait for their device`] : [])];
+  return [
+    ...withCeiling,
+    ...apis,
+    ...(waiting.length > 0
+      ? [waiting.length === 1 ? '1 cell waits for its device' : `${waiting.length} cells wait for their device`]
+      : []),
+  ];
+}
+
+/** The file and the keys by which `bench matrix` measures a cell. */
+function commandFor(row: DecisionRow, wide: boolean): string {
+  const {model, format, runner, device, workload} = row;
+  const keys = wide ? {device, workload} : {model, format, runner, device, workload};
+  return measureCommand(`matrices/${row.matrix ?? 'FILE'}.yaml`, keys);
+}
+
+/**
+ * What would settle an answer that is none, or could change one: a price, more requests, more rounds, a device that nobody
+ * measured and whose ceiling does not rule it out. Each with what to type.
+ */
+export function nextSteps(decision: Decision): string[] {
+  const {verdict, recommended: best, tied, unpriced, fewRequests, ceilings, waitsFor, models} = decision;
+  const prices = unpriced.map(
+    (one) =>
+      `${cells(one.cells)} on ${one.device} would do and have no price: add --price ${one.device}=USD (an hour), or an entry in prices.yaml`,
+  );
+  const [few] = fewRequests;
+  const requests =
+    few === undefined
+      ? []
+      : [
+          `${cells(fewRequests.length)} had too few requests for a p90, the fastest is ${cellName(few, models.length)} on ${few.device ?? '?'}: ${commandFor(few, false)} --fresh --budget 300`,
+        ];
+  const row = best?.row ?? null;
+  const rounds =
+    tied.length === 0 || row === null
+      ? []
+      : [`more rounds narrow the intervals: ${commandFor(row, true)} --fresh --rounds 10`];
+  const limit = best?.usdPer1mMetTokens?.value ?? null;
+  const devices = highest(ceilings)
+    .map(({ceiling}) => ceiling)
+    .filter(({impossible, usdPer1mTokensAtLeast: least}) => {
+      if (impossible) return false;
+      return best === null || (limit !== null && least !== null && least < limit);
+    })
+    .sort((a, b) => (a.usdPer1mTokensAtLeast ?? Number.MAX_VALUE) - (b.usdPer1mTokensAtLeast ?? Number.MAX_VALUE));
+  const measure = devices
+    .slice(0, LISTED)
+    .map((one) => `its ceiling does not rule out ${one.device}; there: ${commandFor(one.row, true)}`);
+  // Of a device without a data sheet, or of a format that ran nowhere, there is no ceiling.
+  const unknown = new Set(ceilings.map(({device}) => device));
+  const blank =
+    verdict === 'nothing-fits'
+      ? waitsFor
+          .filter(({device}) => !unknown.has(device ?? ''))
+          .slice(0, LISTED)
+          .map((one) => `nothing is known of ${String(one.device)}; there: ${commandFor(one, true)}`)
+      : [];
+  return [...prices, ...requests, ...rounds, ...measure, ...blank];
 }
 
 /** The decision as a report shows it. */
@@ -165,7 +264,7 @@ export function reportDecision(decision: Decision): ReportDecision {
   const {need, recommended, runnerUp, verdict, excluded} = decision;
   return {
     need: need.title ?? need.need,
-    wants: needInWords(need),
+    wants: [aboutInWords(decision), needInWords(need)].filter((text) => text !== '').join('; '),
     verdict,
     reason: reasonSentence(decision),
     recommended: recommended === null ? null : target(recommended),
@@ -175,6 +274,7 @@ export function reportDecision(decision: Decision): ReportDecision {
       ...breakEvenSentences(decision).map((text) => `${text[0]?.toUpperCase()}${text.slice(1)}.`),
     ].join(' '),
     notMeasured: notMeasured(decision),
+    next: nextSteps(decision),
     excluded: excluded.map(({name, reason}) => ({name, reason})),
   };
 }

@@ -2,6 +2,7 @@ import type {ResultRow} from '../contract/columns.ts';
 import {BenchError} from '../contract/errors.ts';
 import {NEED_CELL_KEYS, type Need} from '../contract/need.ts';
 import {formatBytes, formatSignificant} from '../contract/units.ts';
+import {MIN_REQUESTS_P90} from '../derive/thresholds.ts';
 import {matchesAny} from '../plan/glob.ts';
 
 /** The columns that a decision looks at: of 100 000 rows only these are read. */
@@ -58,19 +59,30 @@ export interface Screened {
   /** Rows that meet every bound that a row alone can show. */
   readonly kept: readonly DecisionRow[];
   readonly excluded: readonly Excluded[];
+  /** Of the excluded, those with too few requests for the p90 that the need bounds, the fastest first. */
+  readonly fewRequests: readonly DecisionRow[];
   /** Planned for another device: not measured, so neither kept nor excluded. */
   readonly waiting: readonly DecisionRow[];
   /** What one request is, the same for all rows; null when no row is about the need. */
   readonly workload: {readonly name: string; readonly prompt: number | null; readonly generated: number | null} | null;
+  /** The models of all rows that the need is about. */
+  readonly models: readonly string[];
   /** Rows that the need is not about. */
   readonly other: number;
   /** Bytes that a decode step reads, by model and format: what a ceiling of an unmeasured device follows from. */
   readonly bytesPerToken: ReadonlyMap<string, number>;
 }
 
-/** Name of a cell for people: what it is and where it ran. */
-export function cellName(row: DecisionRow): string {
-  return [row.model, row.format, row.runner, row.kernel].filter((text) => text !== null && text !== '').join(' ');
+/**
+ * Name of a cell for people. A cap of the instruction set that was asked for is part of it: it makes a cell of its own.
+ *
+ * @param models How many models the cells are of: a model that all share need not be told.
+ */
+export function cellName(row: DecisionRow, models: number): string {
+  const cap = /(?:^| )isa-capped=(\S+)/.exec(row.caveats ?? '')?.[1];
+  return [models === 1 ? null : row.model, row.format, row.runner, row.kernel, cap]
+    .filter((text) => text !== undefined && text !== null && text !== '')
+    .join(' ');
 }
 
 /**
@@ -84,27 +96,33 @@ export function screenRows(rows: readonly DecisionRow[], need: Need): Screened {
   const about = latestOnly(rows.filter((row) => isAbout(need, row)));
   const workload = oneWorkload(about);
   oneModel(about, need);
+  const models = [...new Set(about.map(({model}) => model ?? ''))].sort();
   const kept: DecisionRow[] = [];
   const excluded: Excluded[] = [];
+  const fewRequests: DecisionRow[] = [];
   const waiting: DecisionRow[] = [];
   const bytesPerToken = new Map<string, number>();
   for (const row of about) {
     if (row.bytes_per_token !== null) bytesPerToken.set(`${row.model} ${row.format}`, row.bytes_per_token);
     if (row.status === 'waiting') {
-      waiting.push(row);
+      if (isAllowed(row, need)) waiting.push(row);
       continue;
     }
     const reason = reasonAgainst(row, need);
     if (reason === null) kept.push(row);
     else {
+      if (hasFewRequests(row, need)) fewRequests.push(row);
       excluded.push({
-        name: `${cellName(row)} on ${row.device ?? 'an unknown device'}`,
+        name: `${cellName(row, models.length)} on ${row.device ?? 'an unknown device'}`,
         reason,
         row: {run_id: row.run_id, cell_id: row.cell_id},
       });
     }
   }
-  return {kept, excluded, waiting, workload, other: rows.length - about.length, bytesPerToken};
+  fewRequests.sort(
+    (a, b) => (b.requests_per_s ?? 0) - (a.requests_per_s ?? 0) || (cellName(a, 0) < cellName(b, 0) ? -1 : 1),
+  );
+  return {kept, excluded, fewRequests, waiting, models, workload, other: rows.length - about.length, bytesPerToken};
 }
 
 function isAbout(need: Need, row: DecisionRow): boolean {
@@ -114,11 +132,17 @@ function isAbout(need: Need, row: DecisionRow): boolean {
   });
 }
 
-/** Of a cell that was measured several times on one host, the last run counts. */
+/** Of a cell that was measured several times on one host, the last run counts; a cell waits once, whoever wrote it down. */
 function latestOnly(rows: readonly DecisionRow[]): DecisionRow[] {
   const latest = new Map<string, DecisionRow>();
+  const anyWaits = rows.some(({status}) => status === 'waiting');
+  const measured = new Set(
+    rows.filter(({status}) => anyWaits && status !== 'waiting').map((row) => `${row.cell_id} ${row.device}`),
+  );
   for (const row of rows) {
-    const key = `${row.cell_id} ${row.device} ${row.host}`;
+    const waits = row.status === 'waiting';
+    if (waits && measured.has(`${row.cell_id} ${row.device}`)) continue;
+    const key = `${row.cell_id} ${row.device} ${waits ? '' : row.host}`;
     const known = latest.get(key);
     if (known === undefined || age(row) > age(known)) latest.set(key, row);
   }
@@ -164,8 +188,19 @@ function some(names: readonly string[]): string {
 
 const ms = (value: number): string => `${formatSignificant(value)} ms`;
 
+const isAllowed = (row: DecisionRow, need: Need): boolean =>
+  need.devices === undefined || matchesAny(need.devices, [row.device ?? '']);
+
+/** Whether more requests would show a p90, and one that may meet the bound. */
+function hasFewRequests(row: DecisionRow, need: Need): boolean {
+  const {status, requests, latency_ms_p50: p50, latency_ms_p90: p90} = row;
+  if (need.p90_ms === undefined || status !== 'ok' || p90 !== null || p50 === null || !isAllowed(row, need))
+    return false;
+  return p50 <= need.p90_ms && requests !== null && requests < MIN_REQUESTS_P90;
+}
+
 function reasonAgainst(row: DecisionRow, need: Need): string | null {
-  if (need.devices !== undefined && !matchesAny(need.devices, [row.device ?? ''])) return 'the device is not allowed';
+  if (!isAllowed(row, need)) return 'the device is not allowed';
   if (row.status !== 'ok') return row.status_reason === null ? `${row.status}` : `${row.status}: ${row.status_reason}`;
   if (/(?:^| )simulated(?:=| |$)/.test(row.caveats ?? '')) return 'simulated, not measured';
   if (row.requests_per_s === null || row.requests_per_s <= 0) return 'its speed was not measured';
@@ -173,7 +208,7 @@ function reasonAgainst(row: DecisionRow, need: Need): string | null {
 }
 
 function latencyReason(
-  {latency_ms_p50: p50, latency_ms_p90: p90, latency_ms_p90_ci_high: high}: DecisionRow,
+  {latency_ms_p50: p50, latency_ms_p90: p90, latency_ms_p90_ci_high: high, requests}: DecisionRow,
   need: Need,
 ): string | null {
   const bound = need.p90_ms;
@@ -181,7 +216,12 @@ function latencyReason(
   // More requests cannot help here: a p90 is never below the p50.
   if (p90 === null && p50 !== null && p50 > bound)
     return `half of the requests take more than ${ms(p50)}, above ${ms(bound)}`;
-  if (p90 === null || high === null) return 'p90 was not measured: it takes 29 requests';
+  if (p90 === null || high === null) {
+    // What is missing comes first: the one that misses least says most.
+    return requests === null || requests >= MIN_REQUESTS_P90
+      ? `p90 was not measured: it takes ${MIN_REQUESTS_P90} requests`
+      : `no p90: that takes ${MIN_REQUESTS_P90 - requests} requests more than its ${requests}`;
+  }
   if (p90 > bound) return `p90 of ${ms(p90)} is above ${ms(bound)}`;
   return high > bound ? `p90 of ${ms(p90)} may be up to ${ms(high)}, above ${ms(bound)}` : null;
 }

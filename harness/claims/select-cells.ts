@@ -54,6 +54,9 @@ export function controlOf(
   return fitting.toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1)).at(-1) ?? null;
 }
 
+/** A value that a POSIX shell reads back as the same text: names come from files that others wrote. */
+const quoted = (text: string): string => (/^[\w@%+:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+
 /** `bench matrix FILE --only …` that would measure the cells meant. */
 export function measureCommand(
   matrix: string,
@@ -62,7 +65,7 @@ export function measureCommand(
   const only = Object.entries(keys).flatMap(([key, value]) => {
     // --only takes one glob a key; of several the first is named.
     const glob = typeof value === 'string' ? value : value?.[0];
-    return glob === undefined ? [] : [`--only ${key}=${/[*?]/.test(glob) ? `'${glob}'` : glob}`];
+    return glob === undefined ? [] : [`--only ${key}=${quoted(glob)}`];
   });
-  return ['bench matrix', matrix, ...only].join(' ');
+  return ['bench matrix', quoted(matrix), ...only].join(' ');
 }

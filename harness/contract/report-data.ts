@@ -56,7 +56,8 @@ export interface ReportDecision {
   readonly need: string;
   /** The need in words: `p90 <= 800 ms, 1 000 requests/h`. */
   readonly wants: string;
-  readonly verdict: 'recommended' | 'undecided' | 'nothing-fits';
+  /** `no-price`: cells meet the need, and none of them has a price. */
+  readonly verdict: 'recommended' | 'undecided' | 'no-price' | 'nothing-fits';
   /** One sentence. */
   readonly reason: string;
   readonly recommended: ReportTarget | null;
@@ -64,6 +65,8 @@ export interface ReportDecision {
   /** How sure, in one sentence. */
   readonly sure: string;
   readonly notMeasured: readonly string[];
+  /** What would settle it, or change it, each with what to type; absent: nothing. */
+  readonly next?: readonly string[];
   readonly excluded: readonly {readonly name: string; readonly reason: string}[];
 }
 
@@ -79,6 +82,14 @@ export interface ReportTelemetry {
   }[];
   /** When each phase began, on the same clock. */
   readonly phases: readonly {readonly name: string; readonly tMs: number}[];
+}
+
+/** What an hour of a device costs at the prices that the report was given. */
+export interface ReportPrice {
+  readonly device: string;
+  readonly usdPerHour: number;
+  /** Day of the price. */
+  readonly date: string;
 }
 
 /** Limits of a device: from its data sheet, or of a CPU the memory of its host. */

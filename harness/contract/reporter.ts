@@ -1,6 +1,13 @@
 import type {RequestRow, ResultRow} from './columns.ts';
 import type {Manifest} from './journal.ts';
-import type {ReportAttribution, ReportClaim, ReportDecision, ReportDevice, ReportTelemetry} from './report-data.ts';
+import type {
+  ReportAttribution,
+  ReportClaim,
+  ReportDecision,
+  ReportDevice,
+  ReportPrice,
+  ReportTelemetry,
+} from './report-data.ts';
 
 /** One run as read back from its committed files. */
 export interface RunData {
@@ -24,6 +31,8 @@ export interface ReportInput {
   readonly decisions?: readonly ReportDecision[];
   readonly telemetry?: ReportTelemetry;
   readonly devices?: readonly ReportDevice[];
+  /** Of devices; a row that was priced when it was measured keeps its own. */
+  readonly prices?: readonly ReportPrice[];
 }
 
 /** A file to be written below the report folder. */

@@ -1,10 +1,13 @@
 import {join} from 'node:path';
 import {type Command, InvalidArgumentError} from 'commander';
+import {reasons} from '../../../reports/reasons.ts';
 import type {Candidate} from '../../claims/candidate.ts';
 import type {Decision} from '../../claims/decide.ts';
 import {
+  aboutInWords,
   breakEvenSentences,
   needInWords,
+  nextSteps,
   notMeasured,
   reasonSentence,
   surety,
@@ -45,7 +48,6 @@ const COLUMNS: readonly TableColumn[] = [
   {title: 'USD/1M met tokens', align: 'right'},
   {title: 'p90', align: 'left'},
   {title: 'price of', align: 'left'},
-  {title: 'notes', align: 'left'},
 ];
 /** Rows of a table that people read to the end; --json has all. */
 const SHOWN = 12;
@@ -83,17 +85,27 @@ export function registerDecideCommand(program: Command, context: CommandContext)
       else context.stdout.write(`${decisionText(decision).map(plain).join('\n')}\n`);
       // What was found is on stdout already: the reason need not be told twice.
       if (decision.verdict === 'nothing-fits') throw new BenchError('GATE', `no target meets the need ${need.need}`);
+      if (decision.verdict === 'no-price') {
+        const [first = '', ...others] = decision.unpriced.map(({device}) => plain(device));
+        const all = [first, ...others].join(', ');
+        throw new BenchError(
+          'PRICES_INVALID',
+          `${options.prices}: no price for ${all}; for a look: --price ${first}=USD`,
+        );
+      }
     });
 }
 
 /** The decision for people, a line an entry. */
 export function decisionText(decision: Decision): string[] {
   const {need, candidates, excluded, recommended} = decision;
+  const cannot = reasons(excluded);
   const ours = new Set(decision.tied.map(({id}) => id));
   const mark = (one: Candidate): string => (one === recommended ? '→' : ours.has(one.id) ? '=' : '');
+  const noted = candidates.filter((one) => mark(one) !== '' && one.notes.length > 0).slice(0, SHOWN);
   return [
     need.title ?? need.need,
-    needInWords(need),
+    ...[aboutInWords(decision), needInWords(need)].filter((text) => text !== ''),
     '',
     reasonSentence(decision),
     ...(recommended === null ? [] : [surety(decision)]),
@@ -107,13 +119,15 @@ export function decisionText(decision: Decision): string[] {
           ).split('\n'),
         ]),
     ...more(decision.pricedTotal - SHOWN, 'candidates'),
-    ...section('break-even', breakEvenSentences(decision)),
-    ...section('not measured', notMeasured(decision)),
     ...section(
-      'cannot',
-      excluded.slice(0, SHOWN).map(({name, reason}) => `${name}: ${reason}`),
+      'notes',
+      noted.map((one) => `${mark(one)} ${one.name}: ${one.notes.join('; ')}`),
     ),
-    ...more(excluded.length - SHOWN, 'that cannot'),
+    ...section('break-even', breakEvenSentences(decision)),
+    ...section('what would settle it', nextSteps(decision)),
+    ...section('not measured', notMeasured(decision)),
+    ...section('cannot', cannot.slice(0, SHOWN)),
+    ...more(cannot.length - SHOWN, 'kinds of reasons'),
   ];
 }
 
@@ -140,7 +154,6 @@ function lineOf(one: Candidate, mark: string): string[] {
       ? ''
       : `${formatSignificant(p90.value)} (${formatSignificant(p90.low)} … ${formatSignificant(p90.high)}) ms`,
     one.offer.date,
-    one.notes.join('; '),
   ];
 }
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {requestFacts} from '../../../harness/claims/candidate.ts';
 import {judgePair} from '../../../harness/claims/decide.ts';
-import {notMeasured, reasonSentence} from '../../../harness/claims/decision-report.ts';
+import {nextSteps, notMeasured, reasonSentence} from '../../../harness/claims/decision-report.ts';
 import type {DecisionRow} from '../../../harness/claims/screen.ts';
 import type {DeviceEntry} from '../../../harness/contract/device.ts';
 import {buildMeasured} from './build.ts';
@@ -83,7 +83,7 @@ describe('the cost of a deployment, by hand', () => {
   it('does not price an owned machine whose purchase nobody knows', () => {
     const prices = {...PRICES, apis: [], owned: PRICES.owned.map((one) => ({...one, purchase_usd: null}))};
     const {verdict, excluded} = decideOn([decisionRow({device: 'cpu'})], buildNeed(), {prices});
-    expect(verdict).toBe('nothing-fits');
+    expect(verdict).toBe('no-price');
     expect(excluded[0]?.reason).toMatch(/purchase is not in the prices/);
   });
 
@@ -130,6 +130,9 @@ describe('the filter', () => {
     expect(reason({}, {p90_ms: 800})).toBe('p90 of 900 ms is above 800 ms');
     const few = {latency_ms_p90: null, latency_ms_p90_ci_high: null};
     expect(reason({...few, latency_ms_p50: 700}, {p90_ms: 800})).toBe('p90 was not measured: it takes 29 requests');
+    expect(reason({...few, latency_ms_p50: 700, requests: 18}, {p90_ms: 800})).toBe(
+      'no p90: that takes 11 requests more than its 18',
+    );
   });
 
   it('needs no p90 where half of the requests are too slow already', () => {
@@ -150,7 +153,7 @@ describe('the filter', () => {
       }),
     );
     expect(reasonSentence(decideOn(rows, buildNeed({p90_ms: 800})))).toContain(
-      'as for llama-3.2-1b f1 llama-cpp cpu-haswell on t4, half of the requests take more than 950 ms',
+      'nearest is f1 llama-cpp cpu-haswell on t4: half of the requests take more than 950 ms, above 800 ms (all fail alike)',
     );
   });
 
@@ -188,6 +191,17 @@ describe('the filter', () => {
     expect(decideOn([decisionRow(), other], buildNeed({workload: 'chat'})).candidates).toHaveLength(1);
     const model = decisionRow({cell_id: 'c', model: 'phi-2'});
     expect(() => decideOn([decisionRow(), model], buildNeed())).toThrow(/2 models.*llama-3.2-1b, phi-2/);
+  });
+
+  it('counts a cell that waits once, and not where another run has measured it', () => {
+    const waits = {status: 'waiting', requests_per_s: null} as const;
+    const rows = [
+      decisionRow({cell_id: 'w', device: 'h200', run_id: 'a', host: 'a', ...waits}),
+      decisionRow({cell_id: 'w', device: 'h200', run_id: 'b', host: 'b', ...waits}),
+      decisionRow({cell_id: 'm', run_id: 'a', host: 'a', ...waits}),
+      decisionRow({cell_id: 'm', run_id: 'b', host: 'b'}),
+    ];
+    expect(notMeasured(decideOn(rows, buildNeed()))).toEqual(['1 cell waits for its device']);
   });
 
   it('counts the last measurement of a cell on a host', () => {
@@ -267,6 +281,53 @@ describe('the verdict', () => {
     expect(far.priceFlips).toEqual([]);
   });
 
+  it('does not say that nothing fits where nothing but a price is missing', () => {
+    const rows = [
+      decisionRow({device: 'x9', requests_per_s: 1}),
+      decisionRow({device: 'x9', cell_id: 'b', format: 'gguf-q8_0', requests_per_s: 2}),
+      decisionRow({device: 'x9', cell_id: 'c', format: 'fp16', latency_ms_p90: 2000}),
+    ];
+    const decision = decideOn(rows, buildNeed({p90_ms: 1000}));
+    expect([decision.verdict, decision.recommended]).toEqual(['no-price', null]);
+    expect(decision.unpriced.map(({device, cells, best}) => [device, cells, best.format])).toEqual([
+      ['x9', 2, 'gguf-q8_0'],
+    ]);
+    expect(reasonSentence(decision)).toBe(
+      'Not priced: the need is met by 2 cells on x9, the fastest gguf-q8_0 llama-cpp cpu-haswell with a p90 of 900 ms, and nothing says what an hour of it costs.',
+    );
+    expect(nextSteps(decision)).toContain(
+      '2 cells on x9 would do and have no price: add --price x9=USD (an hour), or an entry in prices.yaml',
+    );
+    // Offers that the need rules out are no missing price.
+    expect(decideOn(rows, buildNeed({offers: 'mine'})).verdict).toBe('nothing-fits');
+  });
+
+  it('says what to type to settle it', () => {
+    const few = decisionRow({latency_ms_p90: null, latency_ms_p90_ci_high: null, latency_ms_p50: 500, requests: 12});
+    expect(nextSteps(decideOn([few], buildNeed({p90_ms: 1000})))).toEqual([
+      '1 cell had too few requests for a p90, the fastest is gguf-q4_k_m llama-cpp cpu-haswell on t4: bench matrix matrices/test.yaml --only model=llama-3.2-1b --only format=gguf-q4_k_m --only runner=llama-cpp --only device=t4 --only workload=chat --fresh --budget 300',
+    ]);
+    const near = decisionRow({cell_id: 'b', format: 'gguf-q8_0', latency_ms_p90: 895, latency_ms_p90_ci_high: 912});
+    const tied = decideOn([decisionRow(), near], buildNeed({requests_per_hour: 10}));
+    expect(tied.verdict).toBe('undecided');
+    expect(nextSteps(tied)).toEqual([
+      'more rounds narrow the intervals: bench matrix matrices/test.yaml --only device=t4 --only workload=chat --fresh --rounds 10',
+    ]);
+    // Names come from files: what is typed must stay one argument.
+    const evil = decisionRow({device: 'x; rm -rf ~', latency_ms_p90: null, requests: 1, latency_ms_p50: 1});
+    expect(nextSteps(decideOn([evil], buildNeed({p90_ms: 1000}))).join()).toContain(`--only device='x; rm -rf ~'`);
+    expect(nextSteps(decideOn([decisionRow()], buildNeed({requests_per_hour: 10})))).toEqual([]);
+  });
+
+  it('tells a cell with a capped instruction set from the one without', () => {
+    const capped = decisionRow({cell_id: 'b', caveats: 'isa-capped=avx2 virtual'});
+    const {candidates} = decideOn([decisionRow(), capped], buildNeed({requests_per_hour: 10}));
+    expect(candidates.map(({name}) => name).sort()).toEqual([
+      'gguf-q4_k_m llama-cpp cpu-haswell avx2 on t4 (rent-t4)',
+      'gguf-q4_k_m llama-cpp cpu-haswell on t4 (rent-t4)',
+    ]);
+  });
+
   it('says what fits nothing, and why', () => {
     const {verdict, recommended, excluded} = decideOn([decisionRow()], buildNeed({p90_ms: 1}));
     expect([verdict, recommended]).toEqual(['nothing-fits', null]);
@@ -321,7 +382,7 @@ describe('what was not measured', () => {
     };
     const {ceilings, candidates, waiting} = decideOn(rows, buildNeed({p90_ms: 1000}), {devices: [t4], prices});
     expect(candidates).toHaveLength(1);
-    expect(waiting).toEqual(['llama-3.2-1b gguf-q4_k_m on h200']);
+    expect(waiting).toEqual(['llama-3.2-1b gguf-q4_k_m llama-cpp cpu-haswell on h200']);
     expect(ceilings).toHaveLength(1);
     expect(ceilings[0]?.tokensPerS).toBe(4800);
     expect(ceilings[0]?.usdPer1mTokensAtLeast).toBeCloseTo((0.36 / (4800 * 3600)) * 1e6, 12);
@@ -351,10 +412,7 @@ describe('what was not measured', () => {
       decisionRow({cell_id: 'w2', ...waits}),
     ];
     const [first, ...others] = notMeasured(decideOn(rows, buildNeed({}), {devices: [t4]}));
-    expect(first).toContain(
-      'gguf-q4_k_m llama-cpp cpu-haswell on h200: not measured; ceiling (not a measurement) 4800 tokens/s',
-    );
-    expect(first).toContain('the ceilings of 1 more cells there are no higher');
+    expect(first).toBe('h200: ceiling (not a measurement) of gguf-q4_k_m, the highest of 2 there: 4800 tokens/s');
     expect(others.filter((text) => text.includes('ceiling'))).toEqual([]);
   });
 });

@@ -65,28 +65,32 @@ describe('bench decide', () => {
     expect(error).toBeNull();
     expect(out.replaceAll(/ +$/gm, '')).toMatchInlineSnapshot(`
       "options
+      llama-3.2-1b, chat (100 + 5 tokens)
       p90 ≤ 200 ms, 100 requests/h
 
-      llama-3.2-1b gguf-q4_k_m llama-cpp cpu-haswell on t4 (computeprices-t4-low) serves the need at $3.50 (3.50 … 3.91) per 1 000 requests that meet it; the next, llama-3.2-1b gguf-q4_k_m llama-cpp cpu-haswell on a100-80gb (runpod-community-a100-80gb), costs × 3.97.
+      Deploy gguf-q4_k_m llama-cpp cpu-haswell on t4 (computeprices-t4-low), at $3.50 (3.50 … 3.91) per 1 000 requests that meet the need; the next, gguf-q4_k_m llama-cpp cpu-haswell on a100-80gb (runpod-community-a100-80gb), costs 3.97 times as much.
       The intervals of the measurement do not touch those of any other candidate. Prices 30 % higher or lower do not change the answer.
 
-         candidate                                                                                 machines  USD/month   idle      met  USD/1k met           USD/1M met tokens  p90                    price of    notes
-      ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-      →  llama-3.2-1b gguf-q4_k_m llama-cpp cpu-haswell on t4 (computeprices-t4-low)                      1        255  100 %  100.0 %  $3.50 (3.50 … 3.91)                700  132 (131 … 133) ms     2026-03-31  minimum billing of computeprices-t4-low is not known
-         llama-3.2-1b gguf-q4_k_m llama-cpp cpu-haswell on a100-80gb (runpod-community-a100-80gb)         1       1015  100 %  100.0 %  $13.9 (13.9 … 15.5)               2780  42.7 (42.4 … 42.9) ms  2026-11-09
+         candidate                                                                    machines  USD/month   idle      met  USD/1k met           USD/1M met tokens  p90                    price of
+      ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+      →  gguf-q4_k_m llama-cpp cpu-haswell on t4 (computeprices-t4-low)                      1        255  100 %  100.0 %  $3.50 (3.50 … 3.91)                700  132 (131 … 133) ms     2026-03-31
+         gguf-q4_k_m llama-cpp cpu-haswell on a100-80gb (runpod-community-a100-80gb)         1       1015  100 %  100.0 %  $13.9 (13.9 … 15.5)               2780  42.7 (42.4 … 42.9) ms  2026-11-09
+
+      notes:
+        → gguf-q4_k_m llama-cpp cpu-haswell on t4 (computeprices-t4-low): computeprices-t4-low: lowest on-demand T4 listed; minimum billing of computeprices-t4-low is not known
 
       break-even:
-        below 58 200 requests/h, llama-3.2-1b gguf-q4_k_m llama-cpp cpu-haswell on t4 (computeprices-t4-low) is cheaper than llama-3.2-1b gguf-q4_k_m llama-cpp cpu-haswell on a100-80gb (runpod-community-a100-80gb)
-        below 1 460 requests/h, gpt-4.1 (API) is cheaper than llama-3.2-1b gguf-q4_k_m llama-cpp cpu-haswell on t4 (computeprices-t4-low)
-        below 7 290 requests/h, gpt-4.1-mini (API) is cheaper than llama-3.2-1b gguf-q4_k_m llama-cpp cpu-haswell on t4 (computeprices-t4-low)
+        below 58 200 requests/h, gguf-q4_k_m llama-cpp cpu-haswell on t4 (computeprices-t4-low) is cheaper than gguf-q4_k_m llama-cpp cpu-haswell on a100-80gb (runpod-community-a100-80gb)
+        below 1 460 requests/h, gpt-4.1 (API) is cheaper than gguf-q4_k_m llama-cpp cpu-haswell on t4 (computeprices-t4-low)
+        below 7 290 requests/h, gpt-4.1-mini (API) is cheaper than gguf-q4_k_m llama-cpp cpu-haswell on t4 (computeprices-t4-low)
 
       not measured:
         gpt-4.1-mini (API): $0.0480 per 1 000 requests, $3.50 a month by list price of 2026-06-21; p90 latency not measured
         gpt-4.1 (API): $0.240 per 1 000 requests, $17.5 a month by list price of 2026-06-21; p90 latency not measured
 
       cannot:
-        llama-3.2-1b fp32 llama-cpp cpu-haswell on a100-80gb: does-not-fit: needs more
-        llama-3.2-1b fp32 llama-cpp cpu-haswell on t4: does-not-fit: needs more
+        fp32 llama-cpp cpu-haswell on a100-80gb: does-not-fit: needs more
+        fp32 llama-cpp cpu-haswell on t4: does-not-fit: needs more
       "
     `);
   });
@@ -94,10 +98,10 @@ describe('bench decide', () => {
   it('takes a need from a file, and options over it', async () => {
     const file = join(root, 'need.yaml');
     await writeFile(file, 'need: quick\ntitle: Quick answers\np90_ms: 200\nrequests_per_hour: 100\n');
-    expect((await run('--need', file)).out).toContain('→  llama-3.2-1b gguf-q4_k_m llama-cpp cpu-haswell on t4');
+    expect((await run('--need', file)).out).toContain('→  gguf-q4_k_m llama-cpp cpu-haswell on t4');
     const {out} = await run('--need', file, '--p90-ms', '60');
-    expect(out).toMatch(/^Quick answers\np90 ≤ 60\.0 ms, 100 requests\/h\n/);
-    expect(out).toContain('→  llama-3.2-1b gguf-q4_k_m llama-cpp cpu-haswell on a100-80gb');
+    expect(out).toMatch(/^Quick answers\nllama-3\.2-1b, chat \(100 \+ 5 tokens\)\np90 ≤ 60 ms, 100 requests\/h\n/);
+    expect(out).toContain('→  gguf-q4_k_m llama-cpp cpu-haswell on a100-80gb');
     expect(out).toMatch(/cannot:\n.*needs more/);
     expect(out).toMatch(/on t4: p90 of 13\d ms is above 60\.0 ms/);
   });
@@ -116,14 +120,25 @@ describe('bench decide', () => {
   it('ends with 4 when nothing fits, and says why', async () => {
     const {out, error} = await run('--p90-ms', '1');
     expect(error).toMatchObject({code: 'GATE', exitCode: 4});
-    expect(out).toMatch(/Nothing fits: none of 4 cells; most often \(2\) because/);
+    expect(out).toMatch(
+      /Nothing fits: none of 4 cells meets the need; nearest is gguf-q4_k_m llama-cpp cpu-haswell on a100-80gb: p90 of/,
+    );
     expect((await run('--memory', '1MiB', '--p90-ms', '200')).error).toMatchObject({code: 'GATE'});
     expect((await run('--devices', 'h*')).error).toMatchObject({code: 'GATE'});
   });
 
+  it('ends with 2 where nothing but a price is missing, and says what to add', async () => {
+    const prices = join(root, 'none-for-t4.yaml');
+    await writeFile(prices, 'currency: USD\nrentals: []\n');
+    const {out, error} = await run('--p90-ms', '200', '--devices', 't4', '--prices', prices);
+    expect(out).toMatch(/Not priced: the need is met by 1 cell on t4/);
+    expect(error).toMatchObject({code: 'PRICES_INVALID', exitCode: 2});
+    expect(String(error)).toContain('none-for-t4.yaml: no price for t4; for a look: --price t4=USD');
+  });
+
   it('takes a price that no file has', async () => {
     const {out} = await run('--p90-ms', '200', '--requests-per-hour', '100', '--price', 'a100-80gb=0.1');
-    expect(out).toContain('→  llama-3.2-1b gguf-q4_k_m llama-cpp cpu-haswell on a100-80gb (given-a100-80gb)');
+    expect(out).toContain('→  gguf-q4_k_m llama-cpp cpu-haswell on a100-80gb (given-a100-80gb)');
   });
 
   it('tells mistakes in options and files', async () => {
