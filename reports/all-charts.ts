@@ -2,6 +2,7 @@ import type {Chart} from './chart.ts';
 import {claimsStrip} from './charts/claims-strip.ts';
 import {cost} from './charts/cost.ts';
 import {coverage} from './charts/coverage.ts';
+import {deviceDecode, devicePrefill} from './charts/device-speed.ts';
 import {energy} from './charts/energy.ts';
 import {latency} from './charts/latency.ts';
 import {ram, vram} from './charts/memory.ts';
@@ -15,7 +16,8 @@ import {waterfall} from './charts/waterfall.ts';
 
 /** Every chart, in the order of the page. */
 export const CHARTS: readonly Chart[] = [
-  coverage,
+  deviceDecode,
+  devicePrefill,
   decodeSpeed,
   prefillSpeed,
   speedVsControl,
@@ -30,6 +32,7 @@ export const CHARTS: readonly Chart[] = [
   requestTimes,
   telemetry,
   claimsStrip,
+  coverage,
 ].map(described);
 
 /** With its description in the spec, which a screen reader speaks and a notebook shows. */

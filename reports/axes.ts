@@ -2,7 +2,12 @@
 
 export interface Measured {
   readonly scale: {type: 'log' | 'linear'; domain: [number, number]; nice: boolean; base?: number};
-  readonly axis: {values?: number[]; tickCount?: number; format: string};
+  readonly axis: {values?: number[]; tickCount?: number; format: string; labelExpr?: string};
+}
+
+/** A title that says so where equal distances are equal factors. */
+export function scaleTitle(title: string, {scale}: Measured): string {
+  return scale.type === 'log' ? `${title}, logarithmic` : title;
 }
 
 /** Room beyond the outermost figures of a logarithmic axis. */
@@ -57,6 +62,10 @@ export function logAxis(domain: readonly [number, number]): Measured {
   };
 }
 
+/** `1/4×`, `0.75×`, `1×`, `8×`: halvings as fractions, which people read faster than 0.015625. */
+const TIMES_LABEL =
+  "(datum.value < 0.7 && abs(1 / datum.value - round(1 / datum.value)) < 0.001 ? '1/' + round(1 / datum.value) : datum.label) + '×'";
+
 /** For factors around 1: doublings are equally long, 0.5 and 2 are always in sight. */
 export function timesAxis(values: readonly (number | null | undefined)[]): Measured {
   const [least, most] = extent(values) ?? [1, 1];
@@ -70,7 +79,7 @@ export function timesAxis(values: readonly (number | null | undefined)[]): Measu
   }
   return {
     scale: {type: 'log', base: 2, domain: [2 ** low, 2 ** high], nice: false},
-    axis: {values: ticks, format: '~g'},
+    axis: {values: ticks, format: '~g', labelExpr: TIMES_LABEL},
   };
 }
 

@@ -2,10 +2,9 @@ import type {TopLevelSpec} from 'vega-lite';
 import {FORMATS, type Format} from '../harness/contract/format.ts';
 import {extent} from './axes.ts';
 import type {CellDatum} from './cell.ts';
-import {CELL_TOOLTIP, firstCells, heading, LINE_LABEL, lineName, SCHEMA} from './panels.ts';
+import {CELL_TOOLTIP, firstCells, heading, LINE_LABEL, lineName, SCHEMA, WAITING} from './panels.ts';
 import {textWidth} from './text-width.ts';
 import {CONFIG, GRID, INK, PAPER, STATUS_LOOKS} from './theme.ts';
-import {WAITING} from './waiting.ts';
 
 /** More squares than this are no longer quick. */
 export const MAX_SQUARES = 600;
@@ -26,12 +25,37 @@ export interface Square {
 }
 
 /** Ways to tell the cells of a panel apart, the shortest first; a label always does. */
-const COLUMNS = [
-  (cell: CellDatum) => cell.format,
-  (cell: CellDatum) => join(cell.format, cell.runner),
-  (cell: CellDatum) => join(cell.format, cell.runner, cell.kernel),
-  (cell: CellDatum) => cell.label,
-] as const;
+const columnsOf = (data: readonly CellDatum[]): readonly ((cell: CellDatum) => string)[] => [
+  (cell) => cell.format,
+  (cell) => join(cell.format, cell.runner),
+  wayOf(data),
+  (cell) => join(cell.format, cell.runner, cell.kernel),
+  (cell) => cell.label,
+];
+
+/** An instruction set that a cell was kept to on purpose. */
+const capOf = ({caveats}: CellDatum): string => /(?:^| )isa-capped=(\S+)/.exec(caveats)?.[1] ?? '';
+
+/**
+ * Format and engine; the kernel only where a panel has the choice between several. Elsewhere it only says on which device
+ * a cell ran (`cpu-zen4`, `cuda`), and what waits has none yet: columns of devices would never meet.
+ */
+function wayOf(data: readonly CellDatum[]): (cell: CellDatum) => string {
+  const base = (cell: CellDatum): string => JSON.stringify([cell.format, cell.runner, capOf(cell)]);
+  const kernels = new Map<string, Set<string>>();
+  for (const cell of data) {
+    const key = JSON.stringify([cell.panel, base(cell)]);
+    kernels.set(key, (kernels.get(key) ?? new Set()).add(cell.kernel));
+  }
+  const choice = new Set(
+    data.filter((cell) => (kernels.get(JSON.stringify([cell.panel, base(cell)]))?.size ?? 0) > 1).map(base),
+  );
+  return (cell) => {
+    const cap = capOf(cell);
+    return join(cell.format, cell.runner, choice.has(base(cell)) ? cell.kernel : '', cap === '' ? '' : `${cap} only`);
+  };
+}
+
 const join = (...parts: readonly string[]): string => parts.filter((part) => part !== '').join(' · ');
 
 const nominalBits = (format: string): number =>
@@ -40,9 +64,9 @@ const nominalBits = (format: string): number =>
 /** Each cell with its square; no two cells of a panel share one. Columns and rows sort as text in the order of the report. */
 export function squares<T extends CellDatum>(data: readonly T[]): (T & Square)[] {
   const name =
-    COLUMNS.find(
+    columnsOf(data).find(
       (column) => new Set(data.map((cell) => JSON.stringify([cell.panel, column(cell)]))).size === data.length,
-    ) ?? COLUMNS[3];
+    ) ?? ((cell: CellDatum) => cell.label);
   // Wider formats first, as on lines; what is alike stands together, whichever panels have it.
   const bits = new Map(data.map((cell) => [name(cell), nominalBits(cell.format)]));
   const columns = [...bits].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)).map(([column]) => column);

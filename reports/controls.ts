@@ -18,7 +18,7 @@ const SHARED = [
 type Measure = 'prefill_tokens_per_s' | 'decode_tokens_per_s';
 
 /** A cell that was kept to a narrower instruction set on purpose is no control of one that was not. */
-const isaCap = ({caveats}: ResultRow): string => /(?:^| )isa-capped=(\S+)/.exec(caveats ?? '')?.[1] ?? '';
+export const isaCap = ({caveats}: ResultRow): string => /(?:^| )isa-capped=(\S+)/.exec(caveats ?? '')?.[1] ?? '';
 
 const known = (format: string | null): Format | null =>
   format !== null && Object.hasOwn(FORMATS, format) ? (format as Format) : null; // looked up just before

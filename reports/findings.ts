@@ -3,9 +3,12 @@ import type {ReportAttribution, ReportFactor} from '../harness/contract/report-d
 import type {ReportInput} from '../harness/contract/reporter.ts';
 import {formatSignificant} from '../harness/contract/units.ts';
 import {compareRows, rowKey} from './cell.ts';
+import {ahead, type Comparison, comparisons} from './side-by-side.ts';
 import {clean, withInterval} from './text.ts';
 
 export interface Finding {
+  /** What it is about, in a few words. */
+  readonly lead: string;
   readonly text: string;
   /** Row that it is about; empty when it is about several. */
   readonly key: string;
@@ -13,13 +16,17 @@ export interface Finding {
 
 const MOST_EFFECTS = 5;
 const MOST_FASTEST = 3;
+const MOST_DEVICES = 10;
 
 /** What a reader should know before any chart: the fastest cells, the largest effects with what makes them up, and what failed. */
 export function findings(input: ReportInput): Finding[] {
-  return [...fastest(input.rows), ...effects(input), ...failures(input.rows)].map(({text, key}) => ({
-    text: clean(text, 400),
-    key,
-  }));
+  return [
+    ...devices(input.rows),
+    ...fastest(input.rows),
+    ...effects(input),
+    ...failures(input.rows),
+    ...waits(input.rows),
+  ].map(({lead, text, key}) => ({lead: clean(lead, 200), text: clean(text, 400), key}));
 }
 
 /** The engine of the publications, which attributions start from. */
@@ -59,9 +66,13 @@ function fastest(rows: readonly ResultRow[]): Finding[] {
     const than = apart
       ? `${times(speed / other, null, null)} the next, ${cellName(next)}`
       : `its interval does not set it apart from ${cellName(next)} at ${formatSignificant(other)} ${TOKENS}`;
-    const more = rest > 0 && index === shown.length - 1 ? ` (${rest} more groups of cells are in the table.)` : '';
+    const more =
+      rest > 0 && index === shown.length - 1
+        ? ` (${rest} more ${rest === 1 ? 'group' : 'groups'} of cells ${rest === 1 ? 'is' : 'are'} in the table.)`
+        : '';
     return {
-      text: `Fastest decode of ${placeOf(best)}: ${cellName(best)} with ${withInterval(speed, low, high)} ${TOKENS}, of ${cells} cells; ${than}.${more}`,
+      lead: `Fastest decode of ${placeOf(best)}`,
+      text: `${cellName(best)} with ${withInterval(speed, low, high)} ${TOKENS}, of ${cells} cells; ${than}.${more}`,
       key: rowKey(best),
     };
   });
@@ -69,6 +80,48 @@ function fastest(rows: readonly ResultRow[]): Finding[] {
 
 function speedOf(row: ResultRow): readonly [number, number | null, number | null] {
   return [row.decode_tokens_per_s ?? 0, row.decode_tokens_per_s_ci_low, row.decode_tokens_per_s_ci_high];
+}
+
+const MOST_PLACES = 3;
+
+/** Where the same formats ran on several devices: which device is ahead in how many of them, and by how much at most. */
+function devices(rows: readonly ResultRow[]): Finding[] {
+  const panels = new Map<string, Comparison[]>();
+  for (const one of comparisons(rows, 'decode_tokens_per_s')) {
+    const known = panels.get(one.panel);
+    if (known === undefined) panels.set(one.panel, [one]);
+    else known.push(one);
+  }
+  const shown = [...panels].toSorted(([, a], [, b]) => b.length - a.length).slice(0, MOST_PLACES);
+  return shown.flatMap(([panel, lines]): Finding[] => {
+    const wins = new Map<string, number>();
+    let largest: {line: Comparison; key: string; device: string; next: string; times: number} | null = null;
+    for (const line of lines) {
+      const found = ahead(line, 'decode_tokens_per_s');
+      if (found?.apart !== true) continue;
+      const {first, next, times: ratio} = found;
+      wins.set(first.device, (wins.get(first.device) ?? 0) + 1);
+      if (largest === null || ratio > largest.times) {
+        largest = {line, key: first.key, device: first.device, next: next.device, times: ratio};
+      }
+    }
+    const ranked = [...wins].toSorted(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
+    const told = ranked.reduce((sum, [, count]) => sum + count, 0);
+    const who = ranked.slice(0, 4).map(([device, count]) => `${clean(device, 40)} in ${count}`);
+    const rest = lines.length - told;
+    const most =
+      largest === null
+        ? ''
+        : `; the largest difference: ${largest.line.label}, ${clean(largest.device, 40)} ${times(largest.times, null, null)} as fast as ${clean(largest.next, 40)}`;
+    const undecided = rest === 0 ? '' : `${who.length === 0 ? '' : ', '}not told apart in ${rest}`;
+    return [
+      {
+        lead: `Device by device, decode of ${panel}`,
+        text: `of ${lines.length} formats and engines ${who.length === 0 ? '' : `faster on ${who.join(', on ')}`}${undecided}${most}.`,
+        key: largest?.key ?? '',
+      },
+    ];
+  });
 }
 
 interface Product {
@@ -126,6 +179,7 @@ function effects({rows, attributions = []}: ReportInput): Finding[] {
     return !seen.has(group) && seen.add(group) !== undefined;
   });
   return [...first, ...ordered.filter((effect) => !first.includes(effect))].slice(0, MOST_EFFECTS).map((effect) => ({
+    lead: `${effect.one.phase === 'decode' ? 'Decode' : 'Prefill'} of ${placeOf(effect.row)} with ${cellName(effect.row)}`,
     text: sentence(effect),
     key: rowKey(effect.row),
   }));
@@ -142,7 +196,7 @@ const factorWords = (name: string): string =>
   Object.hasOwn(FACTORS, name) ? (FACTORS[name] ?? name) : clean(name, 40);
 
 function sentence({one, row, own}: Effect): string {
-  const {phase, total, factors} = one;
+  const {total, factors} = one;
   // Of a cell in transformers the two controls are one.
   const isOwnBaseline = row.runner === BASELINE_RUNNER;
   const against = [
@@ -161,15 +215,15 @@ function sentence({one, row, own}: Effect): string {
   const missing = factors.filter(({ratio}) => ratio === null).map(({name}) => factorWords(name));
   const made = parts.length === 0 ? '' : `; made of: ${parts.join(', ')}`;
   const unknown = missing.length === 0 ? '' : `; not measured: ${missing.join(', ')}`;
-  return `${phase === 'decode' ? 'Decode' : 'Prefill'} of ${placeOf(row)} with ${cellName(row)}: ${against}${made}${unknown}.`;
+  return `${against}${made}${unknown}.`;
 }
 
-/** What was planned and has no figures, by how it ended. */
+/** What ran and has no figures, by how it ended. */
 function failures(rows: readonly ResultRow[]): Finding[] {
   const byStatus = new Map<string, ResultRow[]>();
   for (const row of [...rows].sort(compareRows)) {
     const status = row.status ?? 'no status';
-    if (status === 'ok') continue;
+    if (status === 'ok' || status === 'waiting') continue;
     const known = byStatus.get(status);
     if (known === undefined) byStatus.set(status, [row]);
     else known.push(row);
@@ -184,5 +238,26 @@ function failures(rows: readonly ResultRow[]): Finding[] {
       const reason = row.status_reason === null ? '' : ` (${clean(row.status_reason, 60)})`;
       return `${group.length} ${clean(status, 30)}, as ${cellName(row)} of ${clean(row.model, 40)} on ${clean(row.device, 40)}${reason}`;
     });
-  return [{text: `${failed} of ${rows.length} cells did not end ok: ${parts.join('; ')}.`, key: ''}];
+  return [{lead: `${failed} of ${rows.length} cells have no result to trust`, text: `${parts.join('; ')}.`, key: ''}];
+}
+
+/** What was planned for devices that nobody has measured yet. */
+function waits(rows: readonly ResultRow[]): Finding[] {
+  const devices = new Map<string, number>();
+  for (const {status, device} of rows) {
+    if (status === 'waiting') devices.set(device ?? '', (devices.get(device ?? '') ?? 0) + 1);
+  }
+  if (devices.size === 0) return [];
+  const count = [...devices.values()].reduce((sum, cells) => sum + cells, 0);
+  const names = [...devices]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([device, cells]) => `${clean(device, 40)} (${cells})`);
+  const more = names.length > MOST_DEVICES ? ` and ${names.length - MOST_DEVICES} more` : '';
+  return [
+    {
+      lead: `${count} of ${rows.length} cells wait for their device`,
+      text: `${names.slice(0, MOST_DEVICES).join(', ')}${more}.`,
+      key: '',
+    },
+  ];
 }

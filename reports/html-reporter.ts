@@ -70,11 +70,13 @@ export class HtmlReporter implements Reporter {
       charts.map(({chart: {id}, vega}) => ({id, spec: vega})),
     );
     const body = html`<a class="skip" href="#cells-section">Skip to the table</a>
-<header><p class="muted">bench report</p><h1>${input.title}</h1><p class="muted">${summaryLine(all)}</p></header>
+<header><p class="muted">bench report</p><h1>${input.title}</h1><p class="muted">${summaryLine(all, input)}</p>
+<nav aria-label="Contents">${SECTIONS.map(([id, title]) => html`<a href="#${id}">${title}</a>`)}</nav></header>
 <main>
 <h2 id="answer">Answer</h2>${answer(input, anchorOf)}
 <h2 id="findings">Findings</h2>${findingList(input, anchorOf)}
 <h2 id="charts">Charts</h2>
+${charts.length < 2 ? '' : html`<nav class="contents" aria-label="Charts">${charts.map(({chart: {id, title}}) => html`<a href="#${id}">${title}</a>`)}</nav>`}
 ${filters(rows)}
 ${charts.map(({markup}) => markup)}
 ${absent.length === 0 ? '' : html`<h3>Not shown</h3><ul>${absent}</ul>`}
@@ -90,6 +92,16 @@ ${rows.length < all.length ? html`<p>This page holds ${rows.length} of ${all.len
     return wholePage(input.title, body, jsonForScript(data), this.#assets);
   }
 }
+
+/** The sections of the page, in their order. */
+const SECTIONS = [
+  ['answer', 'Answer'],
+  ['findings', 'Findings'],
+  ['charts', 'Charts'],
+  ['cells-section', 'Cells'],
+  ['caveats', 'Caveats'],
+  ['provenance', 'Provenance'],
+] as const;
 
 /** In the order of the charts, but cells that only wait for another device follow those that ended. */
 function tableOrder(rows: readonly ResultRow[]): ResultRow[] {
@@ -176,12 +188,24 @@ function filters(rows: readonly ResultRow[]): Markup {
   return html`<form class="filters" aria-label="Filter of charts and table">${selects}<button type="button" id="reset"${selects.length === 0 ? html` hidden` : ''}>Show all</button>${count}</form>`;
 }
 
-function summaryLine(rows: readonly ResultRow[]): string {
-  const count = (name: 'model' | 'format' | 'device'): number => new Set(rows.map((row) => row[name])).size;
-  const ok = rows.filter(({status}) => status === 'ok').length;
+/** How much of it was measured, on what, and when. */
+function summaryLine(rows: readonly ResultRow[], {runs}: ReportInput): string {
+  const measured = rows.filter(({status}) => status === 'ok');
+  const kinds = (of: readonly ResultRow[], name: 'model' | 'format' | 'device'): Set<string | null> =>
+    new Set(of.map((row) => row[name]));
   const words = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
-  const simulated = rows.some(({caveats}) => (caveats ?? '').split(' ').includes('simulated'))
-    ? ' Some rows are simulated: no measurement.'
-    : '';
-  return `${words(rows.length, 'cell')}, ${ok} measured: ${words(count('model'), 'model')}, ${words(count('format'), 'format')}, ${words(count('device'), 'device')}.${simulated}`;
+  const counts = (['model', 'format', 'device'] as const).map((name) => words(kinds(measured, name).size, name));
+  const others = [...kinds(rows, 'device')].filter((device) => !kinds(measured, 'device').has(device)).length;
+  const days = [...new Set(runs.map(({manifest}) => manifest.startedAt.slice(0, 10)))].sort();
+  const [first, last] = [days[0], days.at(-1)];
+  return [
+    `${measured.length} of ${words(rows.length, 'cell')} measured`,
+    ...(measured.length === 0 ? [] : [`: ${counts.join(', ')}`]),
+    others === 0 ? '' : `; ${others} more ${others === 1 ? 'device has' : 'devices have'} no figure yet`,
+    first === undefined ? '' : `; measured ${first === last ? `on ${first}` : `from ${first} to ${last}`}`,
+    '.',
+    rows.some(({caveats}) => (caveats ?? '').split(' ').includes('simulated'))
+      ? ' Some rows are simulated: no measurement.'
+      : '',
+  ].join('');
 }

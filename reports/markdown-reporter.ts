@@ -6,9 +6,10 @@ import {formatBytes} from '../harness/contract/units.ts';
 import {cellData} from './cell.ts';
 import {timesControls} from './controls.ts';
 import {findings} from './findings.ts';
+import {WAITING} from './panels.ts';
 import {reasons} from './reasons.ts';
 import {clean, withInterval} from './text.ts';
-import {apart, WAITING} from './waiting.ts';
+import {apart} from './waiting.ts';
 
 /** A comment on a pull request may not be longer than 65 536 characters. */
 const MOST_ROWS = 120;
@@ -43,7 +44,7 @@ export function escapeMarkdown(text: string): string {
 
 function markdown(input: ReportInput): string {
   const {decisions = [], claims = [], runs, rows} = input;
-  const found = findings(input).map(({text}) => `- ${escapeMarkdown(text)}`);
+  const found = findings(input).map(({lead, text}) => `- **${escapeMarkdown(lead)}:** ${escapeMarkdown(text)}`);
   const sections: readonly (readonly [string, readonly string[]])[] = [
     [
       'Answer',
@@ -62,7 +63,7 @@ function markdown(input: ReportInput): string {
 }
 
 function answer(decision: ReportDecision, index: number): string[] {
-  const {need, wants, reason, recommended, runnerUp, sure, notMeasured, excluded} = decision;
+  const {need, wants, verdict, reason, recommended, runnerUp, sure, next = [], notMeasured, excluded} = decision;
   const target = ({name, cost}: {readonly name: string; readonly cost: string | null}): string =>
     `${escapeMarkdown(name)}, ${cost === null ? 'no price' : escapeMarkdown(cost)}`;
   const listed = (texts: readonly string[]): string => {
@@ -70,9 +71,12 @@ function answer(decision: ReportDecision, index: number): string[] {
     return texts.slice(0, MOST_LISTED).map(escapeMarkdown).join('; ') + more;
   };
   const points = [
-    ...(recommended === null ? [] : [`recommended: ${target(recommended)}`]),
+    ...(recommended === null
+      ? []
+      : [`${verdict === 'undecided' ? 'first among equals' : 'recommended'}: ${target(recommended)}`]),
     ...(runnerUp === null ? [] : [`runner-up: ${target(runnerUp)}`]),
     `how sure: ${escapeMarkdown(sure)}`,
+    ...(next.length === 0 ? [] : [`what would settle it: ${listed(next)}`]),
     ...(notMeasured.length === 0 ? [] : [`not measured: ${listed(notMeasured)}`]),
     ...(excluded.length === 0 ? [] : [`cannot: ${listed(reasons(excluded))}`]),
   ];

@@ -1,10 +1,13 @@
 import type {TopLevelSpec} from 'vega-lite';
 import type {Measured} from './axes.ts';
 import type {CellDatum} from './cell.ts';
-import {CONFIG, INK, MUTED, PAPER} from './theme.ts';
+import {CONFIG, INK, MUTED, PALETTE, PAPER, SHAPES} from './theme.ts';
 
 export const SCHEMA = 'https://vega.github.io/schema/vega-lite/v6.json';
 export type Layers = Extract<TopLevelSpec, {layer: unknown}>['layer'];
+
+/** Heading of what has not run. */
+export const WAITING = 'Waiting: nothing was measured there yet';
 
 /** More marks than this are not readable, and no longer quick: the chart then says what it leaves out. */
 export const MAX_CELLS = 300;
@@ -78,7 +81,10 @@ export const lineName = (position: number, label: string): string => String(posi
 export const LINE_LABEL = `slice(datum.label, ${DIGITS})`;
 
 /** Lines of cells under headings of their panels (device, model, workload). Facets would do the same, at twenty times the cost. */
-export function linesOf<T extends CellDatum>(data: readonly T[]): Line<T>[] {
+export function linesOf<T extends CellDatum>(
+  data: readonly T[],
+  sameLine: (a: T, b: T) => boolean = (a, b) => a.label === b.label && a.key === b.key,
+): Line<T>[] {
   const lines: Line<T>[] = [];
   let panel: string | null = null;
   let last: T | null = null;
@@ -92,7 +98,7 @@ export function linesOf<T extends CellDatum>(data: readonly T[]): Line<T>[] {
       lines.push({line: lineName(position, ''), heading: panel, panel, model, device, ended: '', figure: ''});
     }
     // Several marks of one cell, such as its requests, stand on one line.
-    if (last?.label !== datum.label || last.key !== datum.key) position++;
+    if (last === null || !sameLine(last, datum)) position++;
     last = datum;
     lines.push({...datum, line: lineName(position, datum.label), heading: ''});
   }
@@ -113,10 +119,32 @@ const PAPER_LAYER = {
   encoding: {x: {value: 0}, x2: {value: 'width'}},
 } as const;
 
-const HEADING_LAYER = {
-  mark: {type: 'text', align: 'left', fontSize: 12, fontWeight: 600, color: INK, limit: CHART_WIDTH + 260, dy: 2},
-  encoding: {x: {value: 0}, text: {field: 'heading', type: 'nominal'}},
-} as const;
+function headingLayer(limit: number) {
+  return {
+    mark: {type: 'text', align: 'left', fontSize: 12, fontWeight: 600, color: INK, limit, dy: 2},
+    encoding: {x: {value: 0}, text: {field: 'heading', type: 'nominal'}},
+  } as const;
+}
+
+/** Colour and shape by a text of the cells, with a legend where there is more than one of it. */
+export function byNominal(field: 'runner' | 'device', texts: readonly string[]) {
+  const domain = [...new Set(texts)].sort();
+  const cycle = <T>(values: readonly T[]): T[] => domain.flatMap((_, index) => values[index % values.length] ?? []);
+  const legend = domain.length < 2 ? null : ({orient: 'bottom', direction: 'horizontal', columns: 4} as const);
+  const channel = (range: readonly string[]) =>
+    ({field, type: 'nominal', title: null, scale: {domain, range: cycle(range)}, legend}) as const;
+  return {color: channel(PALETTE), shape: channel(SHAPES)};
+}
+
+/** What the figures on the right are, on the line of each heading. */
+function figureHeading(title: string, width: number): Layers[number] {
+  return {
+    // A list of what waits has no figures.
+    transform: [{filter: `datum.heading !== '' && datum.heading !== ${JSON.stringify(WAITING)}`}],
+    mark: {type: 'text', align: 'left', fontSize: 11, color: MUTED, limit: 260, dy: 2},
+    encoding: {x: {value: width + 8}, text: {value: title}},
+  };
+}
 
 /** Where the axis of figures stands. */
 export function axisSide(cells: number): {orient?: 'top'} {
@@ -132,19 +160,26 @@ export function cellPanels(options: {
   readonly below?: Layers;
   readonly layers: Layers;
   readonly width?: number;
+  /** Heads the column of figures, with their unit. */
+  readonly figureTitle?: string;
+  /** Whether two data stand on one line; by default several marks of one cell do. */
+  readonly sameLine?: (a: CellDatum, b: CellDatum) => boolean;
 }): TopLevelSpec {
+  const width = options.width ?? CHART_WIDTH;
   return {
     $schema: SCHEMA,
     title: heading(options.title, ...(options.notes ?? [])),
-    data: {name: 'cells', values: linesOf(options.data).map((line) => ({...line}))},
-    width: options.width ?? CHART_WIDTH,
+    data: {name: 'cells', values: linesOf(options.data, options.sameLine).map((line) => ({...line}))},
+    width,
     height: {step: ROW_HEIGHT},
     encoding: {y: LINE_Y},
     layer: [
       ...(options.below ?? []),
       {...PAPER_LAYER, transform: [...PAPER_LAYER.transform]},
       ...options.layers,
-      HEADING_LAYER,
+      // A heading may be as long as the chart is wide, with its figures where they have no heading of their own.
+      headingLayer(options.figureTitle === undefined ? width + 260 : width),
+      ...(options.figureTitle === undefined ? [] : [figureHeading(options.figureTitle, width)]),
     ],
     config: CONFIG,
   };

@@ -1,8 +1,6 @@
 import type {ResultRow} from '../harness/contract/columns.ts';
 import {type Cell, cellData} from './cell.ts';
-
-/** Heading of what has not run. */
-export const WAITING = 'Waiting: nothing was measured there yet';
+import {WAITING} from './panels.ts';
 
 /**
  * Cells of devices that have run, and one cell for each device and model where all cells still wait: a matrix names many
@@ -24,19 +22,44 @@ export function apart(cells: readonly Cell[]): {readonly ran: readonly Cell[]; r
     if (first === undefined) return [];
     const count = `${alike.length} ${alike.length === 1 ? 'cell' : 'cells'}`;
     const label = [first.device, first.model, count].filter((part) => part !== '').join(' · ');
-    return [{...first, panel: WAITING, label, format: '', runner: '', kernel: '', workload: '', caveats: ''}];
+    return [
+      {
+        ...first,
+        panel: WAITING,
+        label,
+        format: '',
+        runner: '',
+        kernel: '',
+        workload: '',
+        caveats: '',
+        ended: 'waiting',
+      },
+    ];
   });
   return {ran: cells.filter((cell) => begun.has(placeOf(cell))), waiting};
 }
 
 const remembered = new WeakMap<readonly ResultRow[], readonly Cell[]>();
 
-/** Cells of charts that show figures: those that ran, then a line for each device that waits. */
+/** More devices that wait than this are one line together: every chart of figures would end with a list of them. */
+const MOST_WAITING = 3;
+
+/** One line for all: how many there are, and which. */
+function together(waiting: readonly Cell[], count: number): readonly Cell[] {
+  const [first] = waiting;
+  if (first === undefined || waiting.length <= MOST_WAITING) return waiting;
+  const devices = [...new Set(waiting.map(({device}) => device))];
+  const label = `${devices.length} ${devices.length === 1 ? 'device' : 'devices'} · ${count} cells`;
+  return [{...first, model: '', device: '', label, ended: `waiting: ${devices.join(', ')}`}];
+}
+
+/** Cells of charts that show figures: those that ran, then a line for each device that waits, or for all of them. */
 export function foldedCells(rows: readonly ResultRow[]): readonly Cell[] {
   const known = remembered.get(rows);
   if (known !== undefined) return known;
-  const {ran, waiting} = apart(cellData(rows));
-  const cells = [...ran, ...waiting];
+  const all = cellData(rows);
+  const {ran, waiting} = apart(all);
+  const cells = [...ran, ...together(waiting, all.length - ran.length)];
   remembered.set(rows, cells);
   return cells;
 }

@@ -4,7 +4,7 @@ import {attribute} from '../claims/attribution.ts';
 import {measuredCells} from '../claims/measured-cell.ts';
 import {claimsLedger} from '../claims/verdict.ts';
 import type {ClaimsFile} from '../contract/claim.ts';
-import type {RequestRow} from '../contract/columns.ts';
+import type {RequestRow, ResultRow} from '../contract/columns.ts';
 import {BenchError} from '../contract/errors.ts';
 import type {ReportDevice} from '../contract/report-data.ts';
 import type {ReportInput, RunData} from '../contract/reporter.ts';
@@ -35,7 +35,7 @@ export async function readReportInput(
     runs.push({manifest, rows: await readResultsCsv(folder.resultsPath)});
   }
   // In the order of the report: everything that sorts them once more finds them sorted.
-  const rows = runs.flatMap((run) => run.rows).sort(compareRows);
+  const rows = withoutRepeats(runs.flatMap((run) => run.rows).sort(compareRows));
   const attributes = rows.length <= MOST_ATTRIBUTED;
   const wantedByRun = wantedCells(runs, attributes || claimsFiles.length > 0 ? rows.length : MOST_DRAWN);
   const requests: RequestRow[] = [];
@@ -66,6 +66,22 @@ export async function readReportInput(
     ...(telemetry === null ? {} : {telemetry}),
     claims: claimsFiles.flatMap((claims) => claimsLedger(claims, cells)),
   };
+}
+
+/**
+ * Without cells that wait in one run and were measured, or wait as well, in another: each host that runs a matrix writes
+ * down what it leaves to the others, and a report of all of them would count that once a host.
+ */
+function withoutRepeats(rows: ResultRow[]): ResultRow[] {
+  if (!rows.some(({status}) => status === 'waiting')) return rows;
+  const idOf = ({cell_id: cell, device}: ResultRow): string => JSON.stringify([cell, device]);
+  const known = new Set(rows.filter(({status}) => status !== 'waiting').map(idOf));
+  return rows.filter((row) => {
+    if (row.status !== 'waiting') return true;
+    const isNew = !known.has(idOf(row));
+    known.add(idOf(row));
+    return isNew;
+  });
 }
 
 /** Requests to read of each run, by cell: at most of so many cells, those whose rounds differ first. */

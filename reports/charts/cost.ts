@@ -1,4 +1,6 @@
-import {ratioAxis} from '../axes.ts';
+import type {ResultRow} from '../../harness/contract/columns.ts';
+import type {ReportPrice} from '../../harness/contract/report-data.ts';
+import {ratioAxis, scaleTitle} from '../axes.ts';
 import {cellData} from '../cell.ts';
 import type {Chart} from '../chart.ts';
 import {firstCells, withoutRow, withStatus} from '../panels.ts';
@@ -19,17 +21,29 @@ export function paretoFront<T>(points: readonly T[], cost: (point: T) => number,
   return front;
 }
 
-/** Price of output against p90 of a request: only rows with a price; never a guessed one. */
+const HOUR_S = 3600;
+const MILLION = 1e6;
+
+/** What a million tokens of output cost: as its run wrote down, or else at the price that the report was given. */
+function costOf(row: ResultRow, price: ReportPrice | undefined): {usd: number | null; date: string | null} {
+  const {usd_per_1m_output_tokens: usd, price_date: date, output_tokens_per_s: speed} = row;
+  if (usd !== null || price === undefined || speed === null || speed <= 0) return {usd, date};
+  return {usd: (price.usdPerHour / (HOUR_S * speed)) * MILLION, date: price.date};
+}
+
+/** Price of output against p90 of a request: only of devices that have a price; never a guessed one. */
 export const cost: Chart = {
   id: 'cost-latency',
   title: TITLE,
   about:
     'Down and left is better. The grey steps are the front: for every point above them another cell is cheaper and faster. Thin strokes are 95 % intervals. Price of the device while it is busy; idle time, load time and minimum billing are in bench decide.',
-  absent: 'No row has both a price and a p90: prices come from matrices/prices.yaml, p90 takes 29 requests.',
-  spec: ({rows}) => {
+  absent: 'No cell has both a price and a p90: prices come from matrices/prices.yaml, p90 takes 29 requests.',
+  spec: ({rows, prices = []}) => {
+    const today = new Map(prices.map((price) => [price.device, price]));
     const priced = cellData(rows).flatMap((cell) => {
       const {row} = cell;
-      const {usd_per_1m_output_tokens: usd, latency_ms_p90: p90, price_date: date} = row;
+      const {latency_ms_p90: p90} = row;
+      const {usd, date} = costOf(row, today.get(row.device ?? ''));
       if (usd === null || p90 === null || usd <= 0 || p90 <= 0) return [];
       const {latency_ms_p90_ci_low: p90Low, latency_ms_p90_ci_high: p90High} = row;
       // A price is divided by a speed: the upper bound of the speed is the lower one of the cost.
@@ -61,19 +75,18 @@ export const cost: Chart = {
     const isFront = new Set(front.map(({key}) => key));
     // The front is never among what is left out.
     const {data, note} = firstCells([...front, ...priced.filter(({key}) => !isFront.has(key))]);
+    const [across, up] = [
+      ratioAxis(data.flatMap(({usd, usdLow, usdHigh}) => [usd, usdLow, usdHigh])),
+      ratioAxis(data.flatMap(({p90, p90Low, p90High}) => [p90, p90Low, p90High])),
+    ];
     const axes: Position = {
       x: {
         field: 'usd',
         type: 'quantitative',
-        title: axisTitle('usd_per_1m_output_tokens'),
-        ...ratioAxis(data.flatMap(({usd, usdLow, usdHigh}) => [usd, usdLow, usdHigh])),
+        title: scaleTitle(axisTitle('usd_per_1m_output_tokens'), across),
+        ...across,
       },
-      y: {
-        field: 'p90',
-        type: 'quantitative',
-        title: axisTitle('latency_ms_p90'),
-        ...ratioAxis(data.flatMap(({p90, p90Low, p90High}) => [p90, p90Low, p90High])),
-      },
+      y: {field: 'p90', type: 'quantitative', title: scaleTitle(axisTitle('latency_ms_p90'), up), ...up},
     };
     const interval = {type: 'rule' as const, color: MUTED, opacity: 0.5};
     return scatter({

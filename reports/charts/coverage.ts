@@ -30,12 +30,12 @@ export const coverage: Chart = {
     const unknown = [...new Set(data.map(({status}) => status))].filter((status) => !isKnown(status)).sort();
     const count = (fits: (status: string) => boolean): number => rows.filter((row) => fits(row.status ?? '')).length;
     const legend = [
-      ...present.map((status) => `${STATUS_LOOKS[status].sign} ${status} ${count((one) => one === status)}`),
-      ...(unknown.length === 0 ? [] : [`${UNKNOWN.sign} other ${count((one) => !isKnown(one))}`]),
+      ...present.map((status) => `${STATUS_LOOKS[status].sign} ${count((one) => one === status)} ${status}`),
+      ...(unknown.length === 0 ? [] : [`${UNKNOWN.sign} ${count((one) => !isKnown(one))} other`]),
     ];
     return {
       $schema: SCHEMA,
-      title: heading(TITLE, legend.join('   '), isWrapped(data) ? WRAPPED_NOTE : null, note),
+      title: heading(TITLE, legend.join(' · '), isWrapped(data) ? WRAPPED_NOTE : null, note),
       data: {name: 'cells', values: data.map((datum) => ({...datum}))},
       width: {step: SQUARE},
       height: {step: SQUARE},

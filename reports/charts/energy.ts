@@ -1,6 +1,6 @@
 import {COLUMNS} from '../../harness/contract/columns.ts';
 import {formatSignificant} from '../../harness/contract/units.ts';
-import {ratioAxis} from '../axes.ts';
+import {ratioAxis, scaleTitle} from '../axes.ts';
 import {cellMap, MAX_SQUARES} from '../cell-map.ts';
 import type {Chart} from '../chart.ts';
 import {
@@ -54,7 +54,7 @@ export const energy: Chart = {
     const x = {
       field: 'value',
       type: 'quantitative',
-      title,
+      title: scaleTitle(title, axes),
       scale: axes.scale,
       axis: {...axes.axis, ...axisSide(data.length)},
     } as const;
@@ -62,6 +62,7 @@ export const energy: Chart = {
       title: TITLE,
       notes: ['Less is better. A cell without a figure says how it ended.'],
       data,
+      figureTitle: `${COLUMNS.energy_j_per_token.unit}, counter`,
       layers: [
         {
           mark: {type: 'point', filled: true, size: 70, color: GREEN, shape: 'square', opacity: 1},

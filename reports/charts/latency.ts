@@ -1,6 +1,6 @@
 import {COLUMNS} from '../../harness/contract/columns.ts';
 import {formatSignificant} from '../../harness/contract/units.ts';
-import {ratioAxis} from '../axes.ts';
+import {ratioAxis, scaleTitle} from '../axes.ts';
 import {cellMap, MAX_SQUARES} from '../cell-map.ts';
 import type {Chart} from '../chart.ts';
 import {
@@ -70,7 +70,7 @@ export const latency: Chart = {
     const axes = ratioAxis(data.flatMap(({p50, p90, p99, low, high}) => [p50, p90, p99, low, high]));
     const x = {
       type: 'quantitative',
-      title,
+      title: scaleTitle(title, axes),
       scale: axes.scale,
       axis: {...axes.axis, ...axisSide(data.length)},
     } as const;
@@ -78,6 +78,7 @@ export const latency: Chart = {
       title: TITLE,
       notes: [`Circle p50, diamond p90 with its 95 % interval, triangle p99. ${MISSING}`],
       data,
+      figureTitle: `p50 / p90 / p99 (${COLUMNS.latency_ms_p50.unit})`,
       layers: [
         {mark: {type: 'rule', color: MUTED}, encoding: {x: {...x, field: 'p50'}, x2: {field: 'far'}}},
         {

@@ -147,6 +147,7 @@ function memoryChart(options: {
             : `Memory of the device, beyond this axis: ${far.map((bytes) => formatBytes(bytes)).join(', ')}.`,
         ],
         data,
+        figureTitle: 'peak',
         layers: [
           ...order.flatMap((kind, index) =>
             used.includes(kind)

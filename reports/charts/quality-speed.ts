@@ -1,5 +1,5 @@
 import {formatSignificant} from '../../harness/contract/units.ts';
-import {linearAxis, positive, ratioAxis} from '../axes.ts';
+import {linearAxis, positive, ratioAxis, scaleTitle} from '../axes.ts';
 import {cellData} from '../cell.ts';
 import type {Chart} from '../chart.ts';
 import {firstCells, withoutRow, withStatus} from '../panels.ts';
@@ -44,12 +44,13 @@ export const qualitySpeed: Chart = {
     if (data.length === 0) return null;
     const least = Math.min(...data.map(({quality, low}) => low ?? quality));
     const most = Math.max(...data.map(({quality, high}) => high ?? quality));
+    const across = ratioAxis(data.flatMap(({speed, speedLow, speedHigh}) => [speed, speedLow, speedHigh]));
     const axes: Position = {
       x: {
         field: 'speed',
         type: 'quantitative',
-        title: axisTitle('output_tokens_per_s'),
-        ...ratioAxis(data.flatMap(({speed, speedLow, speedHigh}) => [speed, speedLow, speedHigh])),
+        title: scaleTitle(axisTitle('output_tokens_per_s'), across),
+        ...across,
       },
       y: {
         field: 'quality',

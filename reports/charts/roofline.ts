@@ -1,14 +1,16 @@
 import {formatScaled, formatSignificant} from '../../harness/contract/units.ts';
-import {extent, logAxis} from '../axes.ts';
+import {extent, logAxis, shareOf} from '../axes.ts';
 import {cellData} from '../cell.ts';
 import type {Chart} from '../chart.ts';
 import {firstCells, withoutRow, withStatus} from '../panels.ts';
 import {axisTitle} from '../text.ts';
 import {MUTED} from '../theme.ts';
-import {type Position, scatter} from './scatter.ts';
+import {type Position, SCATTER_HEIGHT, scatter} from './scatter.ts';
 
 const TITLE = 'Decode against the measured memory bandwidth';
 const GB = 1e9;
+/** Between the names of two ceilings, in pixels. */
+const NAME_HEIGHT = 13;
 
 /** Decode steps a second over the bytes that a step reads; the line is all that the memory can give. */
 export const roofline: Chart = {
@@ -59,15 +61,28 @@ export const roofline: Chart = {
     for (const {device, bandwidth} of data) ceilings.set(device, Math.max(bandwidth, ceilings.get(device) ?? 0));
     const [smallest, largest] = extent(data.map(({gigabytes}) => gigabytes)) ?? [1, 1];
     const ends: [number, number] = [smallest / 1.5, largest * 1.5];
-    const lines = [...ceilings].flatMap(([device, bandwidth]) =>
-      ends.map((gigabytes, end) => ({
-        device,
-        gigabytes,
-        steps: bandwidth / GB / gigabytes,
-        name: end === 1 ? `${device}: ${formatScaled(bandwidth, 'B/s')}` : '',
-      })),
-    );
-    const [lowest, highest] = extent([...data, ...lines].map(({steps}) => steps)) ?? [1, 1];
+    const stepsAt = (bandwidth: number, gigabytes: number): number => bandwidth / GB / gigabytes;
+    const [lowest, highest] = extent([
+      ...data.flatMap(({steps, low, high}) => [steps, low, high]),
+      ...[...ceilings.values()].flatMap((bandwidth) => ends.map((gigabytes) => stepsAt(bandwidth, gigabytes))),
+    ]) ?? [1, 1];
+    const up = logAxis([lowest / 1.3, highest * 1.1]);
+    // Devices of like bandwidth end at one place: their names then stand one below the other.
+    let free = Number.NEGATIVE_INFINITY;
+    const lines = [...ceilings]
+      .sort(([, a], [, b]) => b - a)
+      .flatMap(([device, bandwidth]) => {
+        const at = (1 - shareOf(stepsAt(bandwidth, ends[1]), up.scale)) * SCATTER_HEIGHT;
+        const y = Math.max(at, free);
+        free = y + NAME_HEIGHT;
+        return ends.map((gigabytes, end) => ({
+          device,
+          gigabytes,
+          steps: stepsAt(bandwidth, gigabytes),
+          name: end === 1 ? `${device}: ${formatScaled(bandwidth, 'B/s')}` : '',
+          dy: y - at,
+        }));
+      });
     const axes: Position = {
       x: {
         field: 'gigabytes',
@@ -79,7 +94,7 @@ export const roofline: Chart = {
         field: 'steps',
         type: 'quantitative',
         title: 'decode steps per second, logarithmic',
-        ...logAxis([lowest / 1.3, highest * 1.1]),
+        ...up,
       },
     };
     return scatter({
@@ -96,7 +111,7 @@ export const roofline: Chart = {
         },
         {
           data: {name: 'ceilings', values: lines},
-          mark: {type: 'text', align: 'left', dx: 5, fontSize: 10, color: MUTED},
+          mark: {type: 'text', align: 'left', dx: 5, dy: {expr: 'datum.dy'}, fontSize: 10, color: MUTED},
           encoding: {...axes, text: {field: 'name', type: 'nominal'}},
         },
         {

@@ -8,10 +8,12 @@ import {textWidth} from '../text-width.ts';
 import {CONFIG, INK, PALETTE, PAPER, SHAPES} from '../theme.ts';
 
 /** Names beside points help as long as most of them find room. */
-const MOST_NAMES = 24;
+const MOST_NAMES = 40;
 const WIDTH = CHART_WIDTH + 120;
-const HEIGHT = 360;
+export const SCATTER_HEIGHT = 380;
 const FONT_SIZE = 10;
+/** Points of one name that are nearer than this, in pixels, need it once. */
+const NEAR = 40;
 
 /** One direction of the plane: its field, its title with unit, and its axis. */
 export interface Direction extends Measured {
@@ -59,7 +61,7 @@ export function scatter(options: {
     title: heading(options.title, ...options.notes),
     data: {name: 'cells', values: named(options.data, options.encoding)},
     width: WIDTH,
-    height: HEIGHT,
+    height: SCATTER_HEIGHT,
     layer: [
       ...(options.below ?? []),
       {mark: {type: 'point', filled: true, size: 80, opacity: 0.95, stroke: PAPER, strokeWidth: 0.7}, encoding},
@@ -86,15 +88,18 @@ export function scatter(options: {
 /** The data with the names that find room, and where they stand. */
 function named(data: readonly Point[], {x, y}: Position) {
   const nameOf = names(data);
-  const wanted = data.filter((datum) => datum.named).length <= MOST_NAMES;
-  const places = labelPlaces(
-    data.map((datum) => ({
-      x: shareOf(datum.at.x, x.scale) * WIDTH,
-      y: (1 - shareOf(datum.at.y, y.scale)) * HEIGHT,
-      width: wanted && datum.named ? textWidth({fontSize: FONT_SIZE}, nameOf(datum)) : 0,
-    })),
-    {width: WIDTH, height: HEIGHT},
-  );
+  const few = data.filter((datum) => datum.named).length <= MOST_NAMES;
+  const told: {readonly name: string; readonly x: number; readonly y: number}[] = [];
+  const points = data.map((datum) => {
+    const at = {x: shareOf(datum.at.x, x.scale) * WIDTH, y: (1 - shareOf(datum.at.y, y.scale)) * SCATTER_HEIGHT};
+    const name = nameOf(datum);
+    // Of two devices with one name close by, one name says it: the colour tells them apart.
+    const known = told.some((one) => one.name === name && Math.hypot(one.x - at.x, one.y - at.y) < NEAR);
+    if (!few || !datum.named || known) return {...at, width: 0};
+    told.push({name, ...at});
+    return {...at, width: textWidth({fontSize: FONT_SIZE}, name)};
+  });
+  const places = labelPlaces(points, {width: WIDTH, height: SCATTER_HEIGHT});
   return data.map(({at: _, ...datum}, index) => {
     const place = places[index] ?? null;
     return {

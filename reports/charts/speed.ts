@@ -1,10 +1,11 @@
 import {COLUMNS} from '../../harness/contract/columns.ts';
 import {formatSignificant} from '../../harness/contract/units.ts';
-import {ratioAxis} from '../axes.ts';
+import {ratioAxis, scaleTitle} from '../axes.ts';
 import {cellMap, MAX_SQUARES} from '../cell-map.ts';
 import type {Chart} from '../chart.ts';
 import {
   axisSide,
+  byNominal,
   CELL_TOOLTIP,
   cellPanels,
   ENDED_LAYER,
@@ -16,7 +17,7 @@ import {
   withStatus,
 } from '../panels.ts';
 import {axisTitle, plusMinus, withInterval} from '../text.ts';
-import {BLUE, INK} from '../theme.ts';
+import {PAPER} from '../theme.ts';
 import {foldedCells} from '../waiting.ts';
 
 type Measure = 'prefill_tokens_per_s' | 'decode_tokens_per_s';
@@ -56,20 +57,29 @@ function speedChart(id: string, title: string, measure: Measure, about: string):
       const x = {
         field: 'value',
         type: 'quantitative',
-        title: axisTitle(measure),
+        title: scaleTitle(axisTitle(measure), axes),
         scale: axes.scale,
         axis: {...axes.axis, ...axisSide(data.length)},
       } as const;
+      const engines = byNominal(
+        'runner',
+        data.filter(({value}) => value !== null).map(({runner}) => runner),
+      );
       return cellPanels({
         title,
         notes: ['Median and 95 % interval. A cell without a figure says how it ended.'],
         data,
+        figureTitle: `${COLUMNS[measure].unit} (95 % interval)`,
         layers: [
-          {mark: {type: 'rule', strokeWidth: 2, color: INK}, encoding: {x: {...x, field: 'low'}, x2: {field: 'high'}}},
           {
-            mark: {type: 'point', filled: true, size: 70, color: BLUE, opacity: 1},
+            mark: {type: 'rule', strokeWidth: 2, opacity: 0.75},
+            encoding: {x: {...x, field: 'low'}, x2: {field: 'high'}, color: engines.color},
+          },
+          {
+            mark: {type: 'point', filled: true, size: 70, opacity: 1, stroke: PAPER, strokeWidth: 0.7},
             encoding: {
               x,
+              ...engines,
               tooltip: [...CELL_TOOLTIP, {field: 'figure', type: 'nominal', title: axisTitle(measure)}],
             },
           },
@@ -85,11 +95,11 @@ export const decodeSpeed = speedChart(
   'decode-speed',
   'Decode speed',
   'decode_tokens_per_s',
-  'Tokens generated per second after the first one, prefill not included. More is faster.',
+  'Tokens generated per second after the first one, prefill not included. More is faster; the colour is the engine.',
 );
 export const prefillSpeed = speedChart(
   'prefill-speed',
   'Prefill speed',
   'prefill_tokens_per_s',
-  'Prompt tokens processed per second. More is faster.',
+  'Prompt tokens processed per second. More is faster; the colour is the engine.',
 );

@@ -76,10 +76,12 @@ export function cellTable(
 function cell(row: ResultRow, {name, shows, interval}: ShownColumn): Markup {
   if (name === 'status') {
     const text = [row.status, row.status_reason].filter((part) => part !== null && part !== '').join(': ');
-    return html`<td class="long">${text}</td>`;
+    return html`<td${text === row.status ? '' : html` class="long"`}>${text}</td>`;
   }
   const value = row[name];
-  if (typeof value !== 'number') return html`<td${name === 'caveats' ? html` class="long"` : ''}>${value ?? ''}</td>`;
+  if (typeof value !== 'number') {
+    return html`<td${name === 'caveats' && value !== null ? html` class="long caveats"` : ''}>${value ?? ''}</td>`;
+  }
   const [low, high] = interval === null ? [null, null] : [row[interval[0]], row[interval[1]]];
   const between =
     typeof low === 'number' && typeof high === 'number'

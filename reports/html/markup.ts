@@ -14,8 +14,13 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '`': '&#96;',
 };
 
+/** `100 000` stays on one line. */
+const GROUPS = /(\d) (?=\d{3}(?!\d))/g;
+
 export function escapeHtml(text: string): string {
-  return clean(text, 4000).replace(/[&<>"'`]/g, (sign) => ENTITIES[sign] ?? '');
+  return clean(text, 4000)
+    .replace(GROUPS, '$1\u00A0')
+    .replace(/[&<>"'`]/g, (sign) => ENTITIES[sign] ?? '');
 }
 
 type Part = string | number | null | Markup | readonly (string | Markup)[];

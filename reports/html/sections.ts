@@ -20,13 +20,27 @@ export function answer({decisions = []}: ReportInput, anchorOf: AnchorOf): Marku
   return html`${decisions.map((decision, index) => one(decision, index, anchorOf))}`;
 }
 
+/** How a need came out, at a glance. */
+const BADGES: Readonly<Record<ReportDecision['verdict'], string>> = {
+  recommended: 'recommended',
+  undecided: 'undecided',
+  'no-price': 'not priced',
+  'nothing-fits': 'nothing fits',
+};
+
+/** A sentence that ends in what to type: that part as code. */
+function withCommand(text: string): Markup {
+  const at = text.indexOf(': bench ');
+  return at < 0 ? html`${text}` : html`${text.slice(0, at + 2)}<code>${text.slice(at + 2)}</code>`;
+}
+
 function one(decision: ReportDecision, index: number, anchorOf: AnchorOf): Markup {
-  const {need, wants, verdict, reason, recommended, runnerUp, sure, notMeasured, excluded} = decision;
+  const {need, wants, verdict, reason, recommended, runnerUp, sure, next = [], notMeasured, excluded} = decision;
   const targets =
     recommended === null && runnerUp === null
       ? nothing
       : html`<div class="targets">${target(verdict === 'undecided' ? 'first among equals' : 'recommended', recommended, anchorOf)}${target('runner-up', runnerUp, anchorOf)}</div>`;
-  return html`<section class="answer ${verdict}" aria-labelledby="need-${index}"><h3 id="need-${index}">${need}</h3><p class="muted">${wants}</p><p><strong>${reason}</strong></p>${targets}<dl><dt>how sure</dt><dd>${sure}</dd>${list('not measured', notMeasured)}${list('cannot', reasons(excluded))}</dl></section>`;
+  return html`<section class="answer ${verdict}" aria-labelledby="need-${index}"><h3 id="need-${index}">${need}</h3> <span class="badge">${BADGES[verdict]}</span><p class="muted">${wants}</p><p><strong>${reason}</strong></p>${targets}<dl><dt>how sure</dt><dd>${sure}</dd>${list('what would settle it', next)}${list('not measured', notMeasured)}${list('cannot', reasons(excluded))}</dl></section>`;
 }
 
 function target(title: string, value: ReportTarget | null, anchorOf: AnchorOf): Markup {
@@ -38,7 +52,7 @@ function target(title: string, value: ReportTarget | null, anchorOf: AnchorOf): 
 
 function list(title: string, texts: readonly string[]): Markup {
   if (texts.length === 0) return nothing;
-  const lines = texts.map((text) => html`<li>${text}</li>`);
+  const lines = texts.map((text) => html`<li>${withCommand(text)}</li>`);
   if (lines.length <= OPEN_LINES + 1) return html`<dt>${title}</dt><dd><ul>${lines}</ul></dd>`;
   return html`<dt>${title}</dt><dd><ul>${lines.slice(0, OPEN_LINES)}</ul><details><summary>${lines.length - OPEN_LINES} more</summary><ul>${lines.slice(OPEN_LINES)}</ul></details></dd>`;
 }
@@ -47,10 +61,16 @@ export function findingList(input: ReportInput, anchorOf: AnchorOf): Markup {
   const found = findings(input);
   if (found.length === 0)
     return html`<p>No effect can be told apart: a quantized cell and its 16-bit control are needed.</p>`;
-  return html`<ul>${found.map(({text, key}) => {
+  return html`<ul>${found.map(({lead, text, key}) => {
     const anchor = anchorOf(key);
-    return anchor === null ? html`<li>${text}</li>` : html`<li>${text} <a href="${anchor}">its row</a></li>`;
+    const row = anchor === null ? nothing : html` <a href="${anchor}">its row</a>`;
+    return html`<li><strong>${lead}:</strong> ${text}${row}</li>`;
   })}</ul>`;
+}
+
+/** Text of our own, in which backticks mark what is typed. */
+function withCode(text: string): Markup {
+  return html`${text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))}`;
 }
 
 export function caveatTable({rows}: ReportInput): Markup {
@@ -58,7 +78,7 @@ export function caveatTable({rows}: ReportInput): Markup {
   if (counted.length === 0) return html`<p>None.</p>`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Caveats"><table><thead><tr><th scope="col">caveat</th><th scope="col" class="n">rows</th><th scope="col">what it means</th><th scope="col">what to do</th></tr></thead><tbody>${counted.map(
     ({code, rows: count, doc, fix}) =>
-      html`<tr><th scope="row"><code>${code}</code></th><td class="n">${count} of ${rows.length}</td><td class="long">${doc}</td><td class="long">${fix}</td></tr>`,
+      html`<tr><th scope="row"><code>${code}</code></th><td class="n">${count} of ${rows.length}</td><td class="long">${withCode(doc)}</td><td class="long">${withCode(fix)}</td></tr>`,
   )}</tbody></table></div>`;
 }
 

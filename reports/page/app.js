@@ -55,9 +55,11 @@
     const value = valueAt(row, name);
     if (name === 'status') {
       const parts = [value, valueAt(row, 'status_reason')].filter((part) => part !== null && part !== '');
-      return element('td', clean(parts.join(': ')), 'long');
+      return element('td', clean(parts.join(': ')), parts.length > 1 ? 'long' : '');
     }
-    if (typeof value !== 'number') return element('td', clean(value ?? ''), name === 'caveats' ? 'long' : '');
+    if (typeof value !== 'number') {
+      return element('td', clean(value ?? ''), name === 'caveats' && value !== null ? 'long caveats' : '');
+    }
     const cell = element('td', figure(value, shows), 'n');
     const bounds = (interval ?? []).map((bound) => valueAt(row, bound));
     if (bounds.length === 2 && !bounds.includes(null)) {

@@ -9,6 +9,7 @@ import {PngReporter} from '../../../reports/png-reporter.ts';
 import {SvgReporter} from '../../../reports/svg-reporter.ts';
 import {VegaLiteReporter} from '../../../reports/vega-lite-reporter.ts';
 import {reportDecision} from '../../claims/decision-report.ts';
+import {devicePrices} from '../../claims/offer.ts';
 import {parseClaims} from '../../claims/parse-claims.ts';
 import type {ClaimsFile} from '../../contract/claim.ts';
 import {BenchError} from '../../contract/errors.ts';
@@ -67,7 +68,7 @@ export function registerReportCommand(program: Command, context: CommandContext)
       (file, known: readonly string[]) => [...known, file],
       [],
     )
-    .option('--prices <file>', 'prices for the needs', PRICES_PATH)
+    .option('--prices <file>', 'prices of devices and APIs', PRICES_PATH)
     .option('--title <text>', 'title of the report')
     .action(async (paths: readonly string[], options: ReportOptions) => {
       const reporters = await chosenReporters(options.formats);
@@ -79,7 +80,11 @@ export function registerReportCommand(program: Command, context: CommandContext)
         options.title ?? titleOf(folders),
         await claimsOf(options.claims, options.prices),
       );
-      const input = {...read, decisions: await decisionsOf(read, folders, options)};
+      const input: ReportInput = {
+        ...read,
+        prices: [...devicePrices(readPrices(options.prices))].map(([device, price]) => ({device, ...price})),
+        decisions: await decisionsOf(read, folders, options),
+      };
       const out = resolve(options.out ?? join(first, 'report'));
       for (const reporter of reporters) {
         context.signal.throwIfAborted();
@@ -150,8 +155,11 @@ async function decisionsOf(
       reportDecision(await decideRuns({rows, folders: byRun}, need, {prices: readPrices(prices), devices})),
     );
   }
-  return decisions;
+  // Who reads the first answer only should read one that says what to do.
+  return decisions.toSorted((a, b) => VERDICTS.indexOf(a.verdict) - VERDICTS.indexOf(b.verdict));
 }
+
+const VERDICTS: readonly ReportDecision['verdict'][] = ['recommended', 'undecided', 'no-price', 'nothing-fits'];
 
 function titleOf(folders: readonly RunFolder[]): string {
   const names = folders.map(({path}) => basename(path));

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
-import {linearAxis, logAxis, ratioAxis, shareOf, timesAxis} from '../../../reports/axes.ts';
+import {linearAxis, logAxis, ratioAxis, scaleTitle, shareOf, timesAxis} from '../../../reports/axes.ts';
+import {toSvg, toVega} from '../../../reports/render.ts';
 
 const figure = fc.double({min: 1e-9, max: 1e12, noNaN: true});
 
@@ -36,6 +37,25 @@ test('factors are told in powers of two, with halves between where there is room
   expect(timesAxis([]).axis.values).toEqual([0.5, 0.75, 1, 1.5, 2]);
   expect(timesAxis([0.3, 30]).axis.values).toEqual([0.25, 0.5, 1, 2, 4, 8, 16, 32]);
   expect(timesAxis([1 / 4000, 4000]).axis.values).toContain(1);
+});
+
+test('a logarithmic axis says so in its title', () => {
+  expect(scaleTitle('decode (tokens/s)', ratioAxis([1, 93]))).toBe('decode (tokens/s), logarithmic');
+  expect(scaleTitle('decode (tokens/s)', ratioAxis([80, 93]))).toBe('decode (tokens/s)');
+});
+
+test('factors below 1 are labelled as fractions', async () => {
+  const {scale, axis} = timesAxis([0.01, 30]);
+  const svg = await toSvg(
+    'axis',
+    toVega('axis', {
+      data: {values: [{x: 1}]},
+      mark: 'point',
+      encoding: {x: {field: 'x', type: 'quantitative', scale, axis}},
+    }),
+  );
+  const labels = [...svg.matchAll(/>([^<>]*×)</g)].map(([, label]) => label);
+  expect(labels).toEqual(['1/64×', '1/16×', '1/4×', '1×', '4×', '16×']);
 });
 
 test('figures of one decade stand on a linear axis from zero with a round end', () => {

@@ -37,7 +37,7 @@ test('findings name the fastest cell and say when the next one cannot be told fr
     });
   const title = 'rows';
   const texts = (rows: Parameters<typeof findings>[0]['rows']): string[] =>
-    findings({title, runs: [], rows, requests: []}).map(({text}) => text);
+    findings({title, runs: [], rows, requests: []}).map(({lead, text}) => `${lead}: ${text}`);
   expect(texts([cell('a', 'gguf-f16', 100, 2), cell('b', 'gguf-q4_k_m', 200, 4)])).toMatchInlineSnapshot(`
     [
       "Fastest decode of tiny on cpu (p64-g16): gguf-q4_k_m llama-cpp cpu-zen4 with 200 (196–204) tokens/s, of 2 cells; 2.00× the next, gguf-f16 llama-cpp cpu-zen4.",
@@ -61,7 +61,8 @@ test('findings say what failed, by how it ended, with an example', () => {
     [
       {
         "key": "",
-        "text": "2 of 3 cells did not end ok: 2 does-not-fit, as gguf-q4_k_m llama-cpp cpu-zen4 of tiny on cpu (needs 13.5 GiB, the device has 8 GiB).",
+        "lead": "2 of 3 cells have no result to trust",
+        "text": "2 does-not-fit, as gguf-q4_k_m llama-cpp cpu-zen4 of tiny on cpu (needs 13.5 GiB, the device has 8 GiB).",
       },
     ]
   `);

@@ -7,6 +7,7 @@ import type {ReportInput} from '../../../harness/contract/reporter.ts';
 import {compareRows, rowKey} from '../../../reports/cell.ts';
 import {pageRows, rowAnchors} from '../../../reports/html/page-rows.ts';
 import {HtmlReporter} from '../../../reports/html-reporter.ts';
+import {reasons} from '../../../reports/reasons.ts';
 import {buildMeasured} from '../claims/build.ts';
 import {buildManifest} from '../derive/build.ts';
 
@@ -110,7 +111,7 @@ describe('the page', () => {
     const html = await page([row({cell_id: 'a'})], {decisions: [DECISION]});
     expect(between(html, '<main>', '<h2 id="findings">')).toMatchInlineSnapshot(`
       "
-      <h2 id="answer">Answer</h2><section class="answer recommended" aria-labelledby="need-0"><h3 id="need-0">Chat</h3><p class="muted">p90 ≤ 500 ms</p><p><strong>It is the cheapest.</strong></p><div class="targets"><div class="target"><span class="muted">recommended</span><br><a href="#row-a">a on t4</a><br><span>$1 a month</span></div><div class="target"><span class="muted">runner-up</span><br>b on t4<br><span>no price is known</span></div></div><dl><dt>how sure</dt><dd>Quite.</dd><dt>not measured</dt><dd><ul><li>c on h100</li></ul></dd></dl></section>
+      <h2 id="answer">Answer</h2><section class="answer recommended" aria-labelledby="need-0"><h3 id="need-0">Chat</h3> <span class="badge">recommended</span><p class="muted">p90 ≤ 500 ms</p><p><strong>It is the cheapest.</strong></p><div class="targets"><div class="target"><span class="muted">recommended</span><br><a href="#row-a">a on t4</a><br><span>$1 a month</span></div><div class="target"><span class="muted">runner-up</span><br>b on t4<br><span>no price is known</span></div></div><dl><dt>how sure</dt><dd>Quite.</dd><dt>not measured</dt><dd><ul><li>c on h100</li></ul></dd></dl></section>
       "
     `);
     expect(await page([row({})])).toContain('No need was given');
@@ -124,6 +125,22 @@ describe('the page', () => {
     expect(between(html, '<dt>cannot</dt>', '</dd>')).toBe(
       '<dd><ul><li>5 cells, such as cell 1: p90 of 1.5 ms is above 1 ms</li><li>other: the device is not allowed</li></ul>',
     );
+  });
+
+  it('takes p90 for a name, not for a figure: the cell that misses by least stands for its kind', () => {
+    const excluded = [300, 120, 200, 150, 900].map((ms) => ({
+      name: `cell ${ms}`,
+      reason: `p90 of ${ms} ms is above 100 ms`,
+    }));
+    expect(reasons(excluded)).toEqual(['5 cells, such as cell 120: p90 of 120 ms is above 100 ms']);
+  });
+
+  it('says what to type to settle an undecided need, as code', async () => {
+    const html = await page([row({})], {
+      decisions: [{...DECISION, verdict: 'no-price', next: ['more rounds: bench matrix x.yaml --only device=<b>']}],
+    });
+    expect(html).toContain('<span class="badge">not priced</span>');
+    expect(html).toContain('<li>more rounds: <code>bench matrix x.yaml --only device=&lt;b&gt;</code></li>');
   });
 
   it('of very many rows holds a share, says so, and stays of a size that opens', async () => {

@@ -1,7 +1,8 @@
 import {expect, test} from 'vitest';
 import {cellData} from '../../../reports/cell.ts';
 import {MarkdownReporter} from '../../../reports/markdown-reporter.ts';
-import {apart, foldedCells, WAITING} from '../../../reports/waiting.ts';
+import {WAITING} from '../../../reports/panels.ts';
+import {apart, foldedCells} from '../../../reports/waiting.ts';
 import {simulatedInput} from '../../support/report-rows.ts';
 
 const input = simulatedInput(60);
@@ -29,6 +30,17 @@ test('a device of which some cells ran keeps the others that wait, each in its p
   const waits = ran.filter(({device, status}) => device === second && status === 'waiting');
   expect(waits).toHaveLength(rows.filter(({device, status}) => device === second && status === 'waiting').length);
   expect(waits.every(({panel}) => panel !== WAITING)).toBe(true);
+});
+
+test('many devices that wait are one line together, which names them', () => {
+  const waits = input.rows.map((row, index) =>
+    index % 12 < 2 ? row : {...row, device: `device-${index % 12}`, status: 'waiting' as const},
+  );
+  const [line, ...others] = foldedCells(waits).filter(({panel}) => panel === WAITING);
+  expect(others).toEqual([]);
+  const count = waits.filter(({device}) => device?.startsWith('device-')).length;
+  expect(line?.label).toBe(`10 devices · ${count} cells`);
+  for (let index = 2; index < 12; index++) expect(line?.ended).toContain(`device-${index}`);
 });
 
 test('no cell is lost: those that ran and those that are counted are all rows', () => {
