@@ -37,6 +37,7 @@
     let rest = value;
     let step = 0;
     for (; Math.abs(rest) >= 1024 && step < 4; step++) rest /= 1024;
+    if (step === 0) return `${Math.round(value)} B`;
     return `${significant(rest)} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][step]}`;
   }
   const figure = (value, shows) =>

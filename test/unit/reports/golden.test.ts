@@ -11,7 +11,7 @@ import {simulatedInput} from '../../support/report-rows.ts';
 const GOLDEN = join(import.meta.dirname, 'golden');
 const input = simulatedInput(14);
 
-test.each(CHARTS.map((chart) => [chart.id, chart] as const))('%s.vl.json is the golden one', async (_id, chart) => {
+test.each(CHARTS)('$id.vl.json is the golden one', async (chart) => {
   const [file] = await new VegaLiteReporter([chart]).render(input);
   if (file === undefined) throw new Error(`the fixture has nothing for ${chart.id}`);
   await expect(file.content).toMatchFileSnapshot(join(GOLDEN, file.path));
