@@ -58,7 +58,7 @@ export class Progress {
         break;
       case 'cell_progress':
         this.#cell(event.cell, [
-          event.requests === 1 ? '1 request' : `${event.requests} requests`,
+          requestsOf(event.requests),
           ...rates(event),
           event.ramBytes === null ? '' : formatBytes(event.ramBytes),
           left(event.secondsLeft),
@@ -93,8 +93,8 @@ export class Progress {
     const {style} = this.#options;
     const mark = event.status === 'ok' ? style.green('ok') : style.red(event.status);
     const facts =
-      event.status === 'ok' ? [`${event.requests} requests`, ...rates(event)].join(', ') : plain(event.reason);
-    const rest = event.secondsLeft === null ? '' : style.dim(`, ${left(event.secondsLeft)}`);
+      event.status === 'ok' ? [requestsOf(event.requests), ...rates(event)].join(', ') : plain(event.reason);
+    const rest = left(event.secondsLeft) === '' ? '' : style.dim(`, ${left(event.secondsLeft)}`);
     this.#line(
       `${this.#place()} ${cellName(event.cell)} round ${event.round + 1}/${this.#cellRounds}: ${mark} ${facts}${rest}`,
     );
@@ -154,8 +154,10 @@ function rates({
   return prefillTokensPerS === null ? [] : [`prefill ${formatSignificant(prefillTokensPerS)} tokens/s`];
 }
 
+const requestsOf = (count: number) => (count === 1 ? '1 request' : `${count} requests`);
+
 function left(seconds: number | null): string {
-  return seconds === null ? '' : `≤ ${formatSeconds(seconds)} left`;
+  return seconds === null || seconds <= 0 ? '' : `≤ ${formatSeconds(seconds)} left`;
 }
 
 /** A cell in words: what mostly tells it apart in its sweep, and the rest. */

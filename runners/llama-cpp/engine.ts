@@ -1,6 +1,7 @@
 import {BenchError} from '../../harness/contract/errors.ts';
 import type {Engine, EngineRequest, EngineResult, Vocabulary} from '../worker-kit/engine.ts';
 import {type Libllama, type Pointer, viewFloats} from './libllama.ts';
+import {indexOfMaximum} from './maximum.ts';
 import {TokenBatch} from './token-batch.ts';
 
 /** LLAMA_TOKEN_ATTR_UNKNOWN, UNUSED and CONTROL of llama.h. */
@@ -25,11 +26,11 @@ export class LlamaEngine implements Engine {
   readonly #context: Pointer;
   readonly #memory: Pointer;
   readonly #vocab: Pointer;
-  readonly #sampler: Pointer;
   readonly #batch: TokenBatch;
   readonly #sequences: number;
   /** Index in the last batch of the token of sequence s whose logits are due. */
   readonly #outputIndex: Int32Array;
+  readonly #views = new Map<Pointer, Float32Array>();
   #primed = 0;
 
   constructor({library, model, context, contextTokens, batchTokens, sequences, facts}: LlamaEngineParts) {
@@ -40,7 +41,6 @@ export class LlamaEngine implements Engine {
     this.#memory = library.llama_get_memory(context);
     const vocab = library.llama_model_get_vocab(model);
     this.#vocab = vocab;
-    this.#sampler = library.llama_sampler_init_greedy();
     this.#batch = new TokenBatch(Math.max(batchTokens, sequences), sequences);
     this.#sequences = sequences;
     this.#outputIndex = new Int32Array(sequences);
@@ -184,8 +184,22 @@ export class LlamaEngine implements Engine {
     return submitted;
   }
 
+  /** The likeliest token. The engine's greedy sampler gives the same, but copies the vocabulary first. */
   #sample(sequence: number): number {
-    return this.#library.llama_sampler_sample(this.#sampler, this.#context, this.#outputIndex[sequence] ?? -1);
+    return indexOfMaximum(this.#logits(this.#outputIndex[sequence] ?? -1, 'decode'));
+  }
+
+  /** The logits of an output of the last batch, in place. */
+  #logits(output: number, where: string): Float32Array {
+    const pointer = this.#library.llama_get_logits_ith(this.#context, output);
+    if (pointer === null) throw new BenchError('WORKER_CRASHED', `the engine gives no logits after ${where}`);
+    // The engine keeps one buffer as long as its context: a view of each row of it is made once.
+    let view = this.#views.get(pointer);
+    if (view === undefined) {
+      view = viewFloats(pointer, this.vocabulary.size);
+      this.#views.set(pointer, view);
+    }
+    return view;
   }
 
   #decode(): void {
@@ -197,9 +211,7 @@ export class LlamaEngine implements Engine {
 
   /** Reads the logits of the last output once: dear enough to be done outside the timed part of a request. */
   #checkLogits(where: string): void {
-    const pointer = this.#library.llama_get_logits_ith(this.#context, -1);
-    if (pointer === null) throw new BenchError('WORKER_CRASHED', `the engine gives no logits after ${where}`);
-    const logits = viewFloats(pointer, this.vocabulary.size);
+    const logits = this.#logits(-1, where);
     for (let index = 0; index < logits.length; index++) {
       const value = logits[index];
       if (!Number.isFinite(value)) {

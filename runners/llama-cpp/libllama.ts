@@ -65,8 +65,6 @@ export interface Libllama {
   llama_decode(context: Pointer, batch: BatchStruct): number;
   llama_synchronize(context: Pointer): void;
   llama_get_logits_ith(context: Pointer, index: number): Pointer | null;
-  llama_sampler_init_greedy(): Pointer;
-  llama_sampler_sample(sampler: Pointer, context: Pointer, index: number): number;
 
   ggml_backend_load(path: string): Pointer | null;
   ggml_backend_load_all_from_path(folder: string): void;
@@ -117,8 +115,6 @@ export function loadLibllama({folder, base, ggml, llama}: Libraries, log = new E
     llama_decode: library.func('llama_decode', 'int32_t', ['void *', Batch]),
     llama_synchronize: library.func('void llama_synchronize(void *)'),
     llama_get_logits_ith: library.func('void *llama_get_logits_ith(void *, int32_t)'),
-    llama_sampler_init_greedy: library.func('void *llama_sampler_init_greedy()'),
-    llama_sampler_sample: library.func('int32_t llama_sampler_sample(void *, void *, int32_t)'),
     ggml_backend_load: ggmlLibrary.func('void *ggml_backend_load(const char *)'),
     ggml_backend_load_all_from_path: ggmlLibrary.func('void ggml_backend_load_all_from_path(const char *)'),
     ggml_backend_reg_by_name: ggmlLibrary.func('void *ggml_backend_reg_by_name(const char *)'),

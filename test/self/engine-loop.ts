@@ -34,7 +34,7 @@ export const engineLoop: Section = {
     const {host} = await readHost({env: process.env}, {pythonProbe: 'skip'});
     const cores = host.cpu.usableCores;
     const program = await shippedTool('llama-bench', context);
-    const processes = context.quick ? 3 : 8;
+    const processes = context.quick ? 3 : 7;
     const small: Shape = {
       model: 'quickstart-53m',
       goal: 0.95,
@@ -43,7 +43,7 @@ export const engineLoop: Section = {
         {kind: 'tg', tokens: 32},
       ],
       threads: [1, cores],
-      turns: {processes, turns: 8, repetitions: 4},
+      turns: {processes, turns: 6, repetitions: 3},
     };
     const large: Shape = {
       model: 'llama-3.2-1b',
@@ -53,7 +53,7 @@ export const engineLoop: Section = {
         {kind: 'tg', tokens: 8},
       ],
       threads: [cores],
-      turns: {processes, turns: 6, repetitions: 2},
+      turns: {processes, turns: 5, repetitions: 2},
     };
     return [
       ...(await compareShape(context, host, program, small)),

@@ -1,3 +1,5 @@
+import {studentCritical} from '../../harness/derive/special.ts';
+
 /** One measured figure beside its goal. */
 export interface Figure {
   readonly what: string;
@@ -44,6 +46,19 @@ export function medianBounds(values: readonly number[]): readonly [number, numbe
   const low = Math.max(0, Math.floor(sorted.length / 2 - reach));
   const high = Math.min(sorted.length - 1, Math.ceil(sorted.length / 2 + reach));
   return [sorted[low] ?? Number.NaN, sorted[high] ?? Number.NaN];
+}
+
+/** Mean with its 95 % interval by Student's t; NaN bounds below two values. */
+export function meanInterval(values: readonly number[]): {
+  readonly mean: number;
+  readonly low: number;
+  readonly high: number;
+} {
+  const n = values.length;
+  const mean = values.reduce((sum, value) => sum + value, 0) / n;
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
+  const reach = n < 2 ? Number.NaN : studentCritical(n - 1, 0.95) * Math.sqrt(variance / n);
+  return {mean, low: mean - reach, high: mean + reach};
 }
 
 /** `median (min–max, n pairs)`. */

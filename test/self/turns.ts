@@ -1,5 +1,4 @@
-import {studentCritical} from '../../harness/derive/special.ts';
-import type {Figure} from './section.ts';
+import {type Figure, meanInterval} from './section.ts';
 
 /**
  * A living process that repeats one piece of work, and is let run in turns. Two such processes measure in turn what two
@@ -153,11 +152,8 @@ export interface RatioInterval {
 
 /** Geometric mean of ratios, with Student's t over the pairs of processes. */
 export function ratioInterval(logs: readonly number[]): RatioInterval {
-  const n = logs.length;
-  const mean = logs.reduce((sum, log) => sum + log, 0) / n;
-  const variance = logs.reduce((sum, log) => sum + (log - mean) ** 2, 0) / (n - 1);
-  const reach = n < 2 ? Number.NaN : studentCritical(n - 1, 0.95) * Math.sqrt(variance / n);
-  return {ratio: Math.exp(mean), low: Math.exp(mean - reach), high: Math.exp(mean + reach)};
+  const {mean, low, high} = meanInterval(logs);
+  return {ratio: Math.exp(mean), low: Math.exp(low), high: Math.exp(high)};
 }
 
 /** A ratio beside its least value. What the interval cannot tell is not called met or missed. */
