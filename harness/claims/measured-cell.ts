@@ -1,11 +1,10 @@
 import type {RequestRow, ResultRow} from '../contract/columns.ts';
+import {outputTokensPerS, requestsPerS} from '../derive/lane-throughput.ts';
 import {
   decodeTokensPerS,
   latencyUs,
-  outputTokensPerS,
   prefillTokensPerS,
   type RequestTiming,
-  requestsPerS,
   timingOfRow,
   tpotUs,
   ttftUs,
@@ -25,14 +24,15 @@ export type Speed = (typeof SPEEDS)[number];
 export const MEDIANS = [...SPEEDS, 'ttft_ms_p50', 'tpot_ms_p50', 'latency_ms_p50'] as const;
 type Median = (typeof MEDIANS)[number];
 
-const FIGURES: Readonly<Record<Median, (timing: RequestTiming, lanes: number) => number | null>> = {
-  prefill_tokens_per_s: prefillTokensPerS,
-  decode_tokens_per_s: decodeTokensPerS,
+/** Of the requests of one round. */
+const FIGURES: Readonly<Record<Median, (timings: readonly RequestTiming[], lanes: number) => (number | null)[]>> = {
+  prefill_tokens_per_s: (timings) => timings.map(prefillTokensPerS),
+  decode_tokens_per_s: (timings) => timings.map(decodeTokensPerS),
   output_tokens_per_s: outputTokensPerS,
   requests_per_s: requestsPerS,
-  ttft_ms_p50: (timing) => milliseconds(ttftUs(timing)),
-  tpot_ms_p50: (timing) => milliseconds(tpotUs(timing)),
-  latency_ms_p50: (timing) => latencyUs(timing) / 1000,
+  ttft_ms_p50: (timings) => timings.map((timing) => milliseconds(ttftUs(timing))),
+  tpot_ms_p50: (timings) => timings.map((timing) => milliseconds(tpotUs(timing))),
+  latency_ms_p50: (timings) => timings.map((timing) => latencyUs(timing) / 1000),
 };
 
 function milliseconds(us: number | null): number | null {
@@ -54,18 +54,19 @@ export function measuredCells(rows: readonly ResultRow[], requests: readonly Req
 
 /** Values of a figure by round; rounds without any are left out. */
 export function valuesByRound({row, requests}: MeasuredCell, figure: Median): Map<number, number[]> {
-  const rounds = new Map<number, number[]>();
-  const lanes = row.concurrency ?? 1;
+  const rounds = new Map<number, RequestTiming[]>();
   for (const request of requests) {
     const timing = timingOfRow(request);
     if (timing === null || request.round === null) continue;
-    const value = FIGURES[figure](timing, lanes);
-    if (value === null || value <= 0) continue;
     const known = rounds.get(request.round) ?? [];
-    known.push(value);
+    known.push(timing);
     rounds.set(request.round, known);
   }
-  return new Map([...rounds].sort(([a], [b]) => a - b));
+  const values = [...rounds].map(([round, timings]): [number, number[]] => [
+    round,
+    FIGURES[figure](timings, row.concurrency ?? 1).flatMap((value) => (value !== null && value > 0 ? [value] : [])),
+  ]);
+  return new Map(values.filter(([, ofRound]) => ofRound.length > 0).sort(([a], [b]) => a - b));
 }
 
 /** The instruction set cap of a cell, from its caveats: `avx2`, or `native`. */

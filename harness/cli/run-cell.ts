@@ -56,7 +56,8 @@ export type RunCellOutcome =
 export async function runCell(input: RunCellInput): Promise<RunCellOutcome> {
   const {planned, host} = input;
   const {device} = planned.cell;
-  if (!host.devices.some(({name}) => name === device)) {
+  const elsewhere = planned.cell.runner.server?.elsewhere === true;
+  if (!(elsewhere || host.devices.some(({name}) => name === device))) {
     const names = host.devices.map(({name}) => name).join(', ');
     return {end: 'wrong-device', reason: `cell ${planned.cell.id} is for ${device}, this machine is ${names}`};
   }

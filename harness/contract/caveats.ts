@@ -97,6 +97,26 @@ export const CAVEATS = {
     doc: 'A part of the prompt came from a cache because the workload says so.',
     fix: 'Nothing: it is the point of the cell.',
   },
+  'unverified-server': {
+    doc: 'A server has its own weights: model, format and device are as the matrix states them, nothing was verified.',
+    fix: 'Let bench start the server with weights that it knows: `command` with `{model}`.',
+  },
+  'lengths-vary': {
+    doc: 'The server decides lengths: prompts or answers had other token counts than the workload asks; the row has medians.',
+    fix: 'Use `endpoint: completions` with token ids, and a server that honours ignore_eos.',
+  },
+  'tokens-in-groups': {
+    doc: 'Some tokens came together in one piece of the stream (their share): they have one time between them.',
+    fix: 'Switch off output buffering of server and proxy; speculative decoding does this, too.',
+  },
+  'pieces-counted': {
+    doc: 'The server told no usage: pieces of the stream were counted as tokens.',
+    fix: 'Use a server that honours stream_options.include_usage.',
+  },
+  'cache-unknown': {
+    doc: 'The server does not say how much of a prompt it took from its cache; every prompt was another one.',
+    fix: 'vLLM: --enable-prompt-tokens-details; SGLang: --enable-cache-report.',
+  },
   'kernel-substituted': {doc: 'The engine ran another kernel than the one asked for.', fix: 'See the column kernel.'},
   'interrupted-rounds': {
     doc: 'Some rounds of this cell are missing (crash or interruption).',

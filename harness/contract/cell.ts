@@ -1,5 +1,6 @@
 import {z} from 'zod';
 import {FormatSchema} from './format.ts';
+import {SERVER_SOURCE, type ServerRef, ServerRefSchema, tellsServer} from './server.ts';
 import {WorkloadSchema} from './workload.ts';
 
 /**
@@ -51,11 +52,13 @@ export const CellLimitsSchema = z.strictObject({
   idleSeconds: z.number().positive(),
 });
 
-/** The runner: one of ours by name, or a user's own worker program. */
+/** The runner: one of ours by name, a user's own worker program, or a server under a name of the user's. */
 export const RunnerRefSchema = z.strictObject({
   id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
   /** Only for a user's own worker: program and arguments. */
   command: z.array(z.string().min(1)).min(1).optional(),
+  /** Only for a server: the runner `openai-http` measures it. */
+  server: ServerRefSchema.optional(),
 });
 export type RunnerRef = z.infer<typeof RunnerRefSchema>;
 
@@ -65,7 +68,7 @@ export const CellSchema = z.strictObject({
   id: z.string().regex(/^[0-9a-f]{12}$/),
   matrix: z.string(),
   model: z.string().min(1),
-  /** `synthetic:<architecture>`, `file:<path>` or `hf:<org>/<repo>[/<file>][@<revision>]`. */
+  /** `synthetic:<architecture>`, `file:<path>`, `hf:<org>/<repo>[/<file>][@<revision>]` or `server:<name>`. */
   source: z.string().min(1),
   /** Seed of synthetic weights. */
   weightsSeed: z.int().nonnegative(),
@@ -127,5 +130,21 @@ export function cellIdentity(cell: Omit<Cell, 'id'>): unknown {
       .filter(([, value]) => value !== undefined)
       .map(([key, value]) => (key === 'simulate' ? [key, sortedEntries(cell.settings.simulate ?? {})] : [key, value]))
       .sort(byKey),
+    ...(cell.runner.server === undefined ? [] : [serverIdentity(cell.runner.server)]),
   ];
+}
+
+/**
+ * Where a server is does not make another cell, lest the same deployment on the next rented host could not be compared;
+ * how it is started and asked does.
+ */
+function serverIdentity(server: ServerRef): unknown {
+  const {url: _, apiKeyEnv: __, env, body, ...rest} = server;
+  const sorted = (record: Readonly<Record<string, unknown>>) => Object.entries(record).sort(byKey);
+  return [...sorted(rest), ['env', sorted(env)], ['body', sorted(body)]];
+}
+
+/** Whether a server is started with weights of ours: else it has its own, which nobody here has seen. */
+export function serverTakesWeights({source, runner}: Pick<Cell, 'source' | 'runner'>): boolean {
+  return runner.server !== undefined && !source.startsWith(SERVER_SOURCE) && tellsServer(runner.server, 'model');
 }

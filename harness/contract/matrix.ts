@@ -1,5 +1,6 @@
 import {z} from 'zod';
 import {FORMAT_NAMES, type Format} from './format.ts';
+import {MatrixServerSchema} from './server.ts';
 
 /**
  * The matrix file as a person writes it (YAML). Keys are snake_case; every key has a default that is written into the
@@ -45,20 +46,32 @@ export type MatrixSettings = z.infer<typeof MatrixSettingsSchema>;
 
 const ModelSchema = z.strictObject({
   name: slug.describe('Name of the model in every result'),
-  source: z.string().min(1).describe('synthetic:<architecture>, file:<path>, or hf:<org>/<repo>[/<file>][@<revision>]'),
+  source: z
+    .string()
+    .min(1)
+    .describe(
+      'synthetic:<architecture>, file:<path>, hf:<org>/<repo>[/<file>][@<revision>], or server:<its name at a server>',
+    ),
   seed: z.int().nonnegative().default(1).describe('Seed of synthetic weights'),
   sources: z.partialRecord(formatName, z.string().min(1)).optional().describe('Another source for some formats'),
 });
 
 const RunnerSchema = z.union([
   z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  z.strictObject({
-    name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-    command: z
-      .array(z.string().min(1))
-      .min(1)
-      .describe('Your own worker: program and arguments; speaks the worker protocol on file descriptor 3'),
-  }),
+  z
+    .strictObject({
+      name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
+      command: z
+        .array(z.string().min(1))
+        .min(1)
+        .optional()
+        .describe('Your own worker: program and arguments; speaks the worker protocol on file descriptor 3'),
+      server: MatrixServerSchema.optional().describe('An OpenAI-compatible server: vLLM, llama-server, SGLang, TGI, …'),
+    })
+    .refine((runner) => (runner.command === undefined) !== (runner.server === undefined), {
+      error: 'give either command (your own worker) or server (an OpenAI-compatible server)',
+      when: ({issues}) => issues.length === 0,
+    }),
 ]);
 
 const WorkloadEntrySchema = z

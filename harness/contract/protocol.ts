@@ -73,6 +73,8 @@ export const WorkerEventSchema = z.discriminatedUnion('type', [
     startNs: z.int(),
     /** Time at which each generated token was available to the caller, per step of the batch. */
     tokenNs: z.array(z.int()).min(1),
+    /** Per sequence; only where it is not the number of times: an answer of a length of its own that was not streamed. */
+    generatedTokens: z.int().positive().optional(),
     /** Generated text, when the workload has expected answers. */
     text: z.string().optional(),
     /** Whether the text equals the expected answer, when there is one. */

@@ -1,5 +1,6 @@
-import type {Cell} from './cell.ts';
+import {type Cell, serverTakesWeights} from './cell.ts';
 import type {HostFacts} from './device.ts';
+import {SERVER_RUNNER} from './server.ts';
 
 /** Whether a cell can run here. A refusal is a result, not an error: it becomes a CSV row. */
 export type Support = {readonly ok: true} | {readonly ok: false; readonly reason: string};
@@ -28,4 +29,14 @@ export interface Runner {
   readonly needsWeights: boolean;
   supports(cell: Cell, host: HostFacts): Support;
   launch(cell: Cell, host: HostFacts): Launch;
+}
+
+/** The runner of a cell: by its name, or the one for servers; undefined for a user's own worker. */
+export function runnerOf({runner}: Pick<Cell, 'runner'>, runners: ReadonlyMap<string, Runner>): Runner | undefined {
+  return runners.get(runner.server === undefined ? runner.id : SERVER_RUNNER);
+}
+
+/** Whether a cell needs a model file here; a user's own worker does. */
+export function needsWeights(cell: Cell, runners: ReadonlyMap<string, Runner>): boolean {
+  return cell.runner.server === undefined ? runnerOf(cell, runners)?.needsWeights !== false : serverTakesWeights(cell);
 }

@@ -1,6 +1,8 @@
+import type {Caveat} from '../contract/caveats.ts';
 import type {JournalRecord, WeightsRecord} from '../contract/journal.ts';
 import type {CellRecord, Round, RoundFinished} from '../contract/outcome.ts';
 import type {RequestEvent, WorkerEvent} from '../contract/protocol.ts';
+import {parseCaveat} from './parse-caveat.ts';
 
 type Of<Type extends JournalRecord['type']> = Extract<JournalRecord, {type: Type}>;
 type EventOf<Type extends WorkerEvent['type']> = Extract<WorkerEvent, {type: Type}>;
@@ -73,13 +75,18 @@ function roundOf(end: RoundFinished, attempt: Attempt | undefined): Round {
     requests: events.filter(isMeasured).sort((a, b) => a.index - b.index),
     memory: events.filter(isType('memory')),
     stats: end.stats,
-    caveats: end.caveats,
+    caveats: [...end.caveats, ...saidAtEnd(last(events, isType('done')))],
     energyJ: end.energyJ,
     energySource: end.energySource,
     stopped: last(events, isType('done'))?.stopped ?? null,
     startedAt: attempt?.startedAt ?? end.at,
     endedAt: end.at,
   };
+}
+
+/** What a worker saw while it measured. Whether the warm-up was steady is judged by the requests themselves. */
+function saidAtEnd(done: EventOf<'done'> | null): Caveat[] {
+  return (done?.caveats ?? []).flatMap(parseCaveat).filter(({code}) => code !== 'unsteady-warmup');
 }
 
 function isMeasured(event: WorkerEvent): event is RequestEvent {

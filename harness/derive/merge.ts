@@ -137,7 +137,8 @@ function foreign(one: Candidate, plan: Plan, planned: PlannedCell | undefined): 
   const difference = differenceOf(planned.cell, one.cell);
   if (difference !== null) return refuse(`measured with other ${difference} than the plan says`);
   const {devices} = one.manifest.host;
-  if (!devices.some(({name}) => name === planned.cell.device)) {
+  const elsewhere = planned.cell.runner.server?.elsewhere === true;
+  if (!(elsewhere || devices.some(({name}) => name === planned.cell.device))) {
     return refuse(`a cell for ${planned.cell.device}, measured on ${devices.map(({name}) => name).join(', ')}`);
   }
   return one.finished ? null : {path: one.path, code: 'partial', detail: 'its journal did not come to its end'};

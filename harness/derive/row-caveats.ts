@@ -1,9 +1,12 @@
-import {CAVEAT_CODES, type Caveat, type CaveatCode} from '../contract/caveats.ts';
+import type {Caveat, CaveatCode} from '../contract/caveats.ts';
+import {serverTakesWeights} from '../contract/cell.ts';
 import type {Manifest} from '../contract/journal.ts';
 import type {CellRecord, Round} from '../contract/outcome.ts';
 import {medianInterval} from './median-interval.ts';
+import {parseCaveat} from './parse-caveat.ts';
 import {median} from './quantile.ts';
 import {roundsDiffer} from './rounds.ts';
+import {sawOnlyAnswers} from './server-sight.ts';
 import {meanOf, missedRatio, peak, statsOf} from './telemetry.ts';
 import {
   CANARY_DRIFT,
@@ -31,8 +34,22 @@ export function rowCaveats(record: CellRecord, manifest: Manifest): Caveat[] {
     ...cellCaveats(record, manifest),
     ...(ok.length === 0 ? [] : [...roundCaveats(record, ok), ...statisticCaveats(record, ok, timings)]),
     ...telemetryCaveats(ok),
-  ]);
+  ]).filter(({code}) => !(sawOnlyAnswers(record.cell) && OF_THE_SERVER.has(code)));
 }
+
+/**
+ * What the samplers would say of a server that bench did not start: its work is a foreign process to them, and the
+ * clocks are those of this machine, not of the server's.
+ */
+const OF_THE_SERVER: ReadonlySet<CaveatCode> = new Set([
+  'foreign-cpu',
+  'foreign-gpu',
+  'throttled',
+  'clocks-spread',
+  'hot',
+  'swapped',
+  'oversubscribed',
+]);
 
 /**
  * How far the canary ran from its speed before: the caveat of every row of the run. Speed after ÷ before, by the median
@@ -62,6 +79,7 @@ function cellCaveats({cell, weights, rounds}: CellRecord, {host}: Manifest): Cav
   return [
     ...when(weights?.synthetic === true, 'synthetic-weights'),
     ...when(cell.runner.id === 'simulated', 'simulated'),
+    ...when(cell.runner.server !== undefined && !serverTakesWeights(cell), 'unverified-server'),
     ...when(cell.isa !== 'native', 'isa-capped', cell.isa),
     ...when(cell.workload.prefixCache !== 'off', 'cached-prefix'),
     ...when(ran && cell.settings.threads > host.cores, 'oversubscribed', `${cell.settings.threads}/${host.cores}`),
@@ -140,14 +158,6 @@ function warmupDrift(rounds: readonly (readonly number[])[]): number | null {
 function when(holds: boolean, code: CaveatCode, value?: string): Caveat[] {
   if (!holds) return [];
   return value === undefined ? [{code}] : [{code, value}];
-}
-
-/** What a worker says: `code` or `code=value`. A code that nobody knows is the protocol check's business. */
-function parseCaveat(text: string): Caveat[] {
-  const [name, ...rest] = text.split('=');
-  const code = CAVEAT_CODES.find((one) => one === name);
-  const value = rest.join('=').replaceAll(/[\s;]+/g, '_');
-  return code === undefined ? [] : [value === '' ? {code} : {code, value}];
 }
 
 /** Farther from 1 is worse where the value is a ratio around 1; of all others the largest is. */

@@ -2,11 +2,13 @@ import {formatCaveats} from '../contract/caveats.ts';
 import {COLUMN_NAMES, COLUMNS, RESULTS_SCHEMA_VERSION, type ResultRow} from '../contract/columns.ts';
 import type {JournalRecord, Manifest} from '../contract/journal.ts';
 import type {CellRecord, CellStatus, Round} from '../contract/outcome.ts';
+import {SERVER_SOURCE} from '../contract/server.ts';
 import {cellRecords} from './cell-records.ts';
 import {type DevicePrice, usdFor} from './cost.ts';
 import {median} from './quantile.ts';
 import {bandwidthRatio, bytesPerStep, rooflineCaveats} from './roofline.ts';
 import {hostDrift, rowCaveats} from './row-caveats.ts';
+import {isElsewhere, sawOnlyAnswers, toldSetting} from './server-sight.ts';
 import {speedFigures} from './speed.ts';
 import {meanOf, meanPowerW, medianOf, peak, peakOverBaseline, statsOf} from './telemetry.ts';
 import {type RequestTiming, roundTimings} from './timing.ts';
@@ -54,6 +56,9 @@ export function resultRow(
   const price = prices.get(cell.device) ?? null;
   const roofline = rooflineFigures(record, requests, speed.decode_tokens_per_s, bandwidths);
   const {host} = manifest;
+  const far = isElsewhere(cell);
+  // Rounds whose telemetry is of the device of the cell.
+  const there = far ? [] : ok;
 
   return rounded({
     schema_version: RESULTS_SCHEMA_VERSION,
@@ -63,7 +68,7 @@ export function resultRow(
     model: cell.model,
     architecture: weights?.architectureName ?? null,
     parameters,
-    weights_source: weights?.sourceText ?? cell.source,
+    weights_source: weights?.sourceText ?? servedSource(record) ?? cell.source,
     weights_sha256: weights?.sha256 ?? null,
     weights_bytes: weightsBytes,
     bits_per_weight:
@@ -76,32 +81,32 @@ export function resultRow(
     dtype: loaded?.dtype ?? null,
     isa: loaded?.isa ?? null,
     device: cell.device,
-    device_name: host.devices.find(({name}) => name === cell.device)?.title ?? null,
+    device_name: far ? null : (host.devices.find(({name}) => name === cell.device)?.title ?? null),
     host: host.host,
     workload: cell.workload.name,
     prompt_tokens: promptTokens(record, requests),
-    generated_tokens: cell.workload.generatedTokens,
+    generated_tokens: generatedTokens(record, requests),
     batch: cell.workload.batch,
     concurrency: cell.workload.concurrency,
     prefix_cache: cell.workload.prefixCache,
-    threads: cell.settings.threads,
-    gpu_layers: cell.settings.gpuLayers,
+    threads: toldSetting(cell, 'threads', cell.settings.threads),
+    gpu_layers: toldSetting(cell, 'gpu_layers', cell.settings.gpuLayers),
     status,
     status_reason: reason === '' ? null : reason,
     caveats: formatCaveats(ran ? [...rowCaveats(record, manifest), ...roofline.caveats] : []) || null,
     rounds: ran ? ok.length : null,
     requests: ran ? requests.length : null,
     ...speed,
-    load_ms: loadMs(ok),
+    load_ms: sawOnlyAnswers(cell) ? null : loadMs(ok),
     // A cell that died says how much memory it had by then.
-    ...memoryFigures(ok.length > 0 ? ok : rounds),
-    ...energyFigures(ok, requests),
+    ...memoryFigures(sawOnlyAnswers(cell) ? [] : ok.length > 0 ? ok : rounds),
+    ...energyFigures(there, requests),
     sm_clock_hz_median: medianOf(
-      statsOf(ok, cell.deviceKind === 'cuda' ? 'gpu_sm_clock_hz' : 'cpu_clock_hz', ['measure']),
+      statsOf(there, cell.deviceKind === 'cuda' ? 'gpu_sm_clock_hz' : 'cpu_clock_hz', ['measure']),
     ),
-    throttled_ratio: meanOf(statsOf(ok, 'gpu_throttled_ratio', ['measure'])),
+    throttled_ratio: meanOf(statsOf(there, 'gpu_throttled_ratio', ['measure'])),
     temperature_c_max: peak(
-      statsOf(ok, cell.deviceKind === 'cuda' ? 'gpu_temperature_c' : 'cpu_temperature_c', ['measure']),
+      statsOf(there, cell.deviceKind === 'cuda' ? 'gpu_temperature_c' : 'cpu_temperature_c', ['measure']),
     ),
     cpu_steal_ratio: meanOf(statsOf(ok, 'cpu_steal_ratio', ['measure'])),
     ...roofline.figures,
@@ -110,10 +115,10 @@ export function resultRow(
     price_date: price?.date ?? null,
     usd_per_1m_output_tokens: usdFor(1e6, speed.output_tokens_per_s, price),
     usd_per_1k_requests: usdFor(1000, speed.requests_per_s, price),
-    driver: host.driver,
-    cuda: host.cuda,
-    os: host.os,
-    kernel_release: host.kernelRelease,
+    driver: far ? null : host.driver,
+    cuda: far ? null : host.cuda,
+    os: far ? null : host.os,
+    kernel_release: far ? null : host.kernelRelease,
     node: host.node,
     git_commit: manifest.gitCommit,
     matrix_sha256: manifest.matrixSha256,
@@ -134,6 +139,20 @@ function statusOf({verdict, planReason, refusedAs, rounds}: CellRecord): {status
 function promptTokens({cell}: CellRecord, requests: readonly RequestTiming[]): number | null {
   const seen = median(requests.map((request) => request.promptTokens));
   return seen ?? (cell.workload.promptTokens > 0 ? cell.workload.promptTokens : null);
+}
+
+/** Answers of a server that ends them itself have a median length; all others are as long as was asked. */
+function generatedTokens({cell, rounds}: CellRecord, requests: readonly RequestTiming[]): number {
+  const vary = rounds.some(({loaded}) => loaded?.caveats.includes('lengths-vary') === true);
+  const seen = vary ? median(requests.map((request) => request.generatedTokens)) : null;
+  return seen ?? cell.workload.generatedTokens;
+}
+
+/** What a server with weights of its own calls its model; null for all others. */
+function servedSource({cell, rounds}: CellRecord): string | null {
+  if (cell.runner.server === undefined) return null;
+  const name = rounds.findLast(({loaded}) => loaded !== null)?.loaded?.effective['model'];
+  return typeof name === 'string' ? `${SERVER_SOURCE}${name}` : null;
 }
 
 function loadMs(ok: readonly Round[]): number | null {

@@ -1,4 +1,5 @@
 import type {RequestRow, ResultRow} from '../contract/columns.ts';
+import {outputTokensPerS, requestsPerS} from './lane-throughput.ts';
 import {medianInterval} from './median-interval.ts';
 import {ascending, quantileOfSorted} from './quantile.ts';
 import {quantileInterval} from './quantile-interval.ts';
@@ -6,10 +7,8 @@ import {MIN_REQUESTS_P90, MIN_REQUESTS_P99} from './thresholds.ts';
 import {
   decodeTokensPerS,
   latencyUs,
-  outputTokensPerS,
   prefillTokensPerS,
   type RequestTiming,
-  requestsPerS,
   timingOfRow,
   tpotUs,
   ttftUs,
@@ -40,11 +39,11 @@ export function speedFigures(rounds: readonly (readonly RequestTiming[])[], conc
     ...rate('decode_tokens_per_s', known(rounds, decodeTokensPerS)),
     ...rate(
       'output_tokens_per_s',
-      known(rounds, (timing) => outputTokensPerS(timing, concurrency)),
+      rounds.map((timings) => outputTokensPerS(timings, concurrency)).filter((values) => values.length > 0),
     ),
     ...rate(
       'requests_per_s',
-      known(rounds, (timing) => requestsPerS(timing, concurrency)),
+      rounds.map((timings) => requestsPerS(timings, concurrency)).filter((values) => values.length > 0),
     ),
     ...percentiles('ttft_ms', ms(ttftUs)),
     ...percentiles('tpot_ms', ms(tpotUs)),

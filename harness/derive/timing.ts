@@ -1,3 +1,4 @@
+import type {CaveatCode} from '../contract/caveats.ts';
 import type {RequestRow} from '../contract/columns.ts';
 import type {Round} from '../contract/outcome.ts';
 import type {RequestEvent} from '../contract/protocol.ts';
@@ -27,15 +28,21 @@ const toUs = (ns: number): number => Math.floor(ns / 1000);
 /** The measured requests of a round, in order. */
 export function roundTimings(round: Round, generatedTokens: number): RequestTiming[] {
   const first = round.requests.reduce((least, {startNs}) => Math.min(least, startNs), Number.POSITIVE_INFINITY);
-  const unstreamed = round.loaded?.caveats.includes('tokens-not-streamed') ?? false;
-  return round.requests.map((event) => timingOf(event, first, generatedTokens, unstreamed));
+  const says = (code: CaveatCode): boolean => round.loaded?.caveats.includes(code) ?? false;
+  const how = {planned: generatedTokens, unstreamed: says('tokens-not-streamed'), varies: says('lengths-vary')};
+  return round.requests.map((event) => timingOf(event, first, how));
 }
 
-function timingOf(event: RequestEvent, firstNs: number, planned: number, unstreamed: boolean): RequestTiming {
+function timingOf(
+  event: RequestEvent,
+  firstNs: number,
+  {planned, unstreamed, varies}: {planned: number; unstreamed: boolean; varies: boolean},
+): RequestTiming {
   const {startNs, tokenNs} = event;
   const offsets = tokenNs.map((ns) => toUs(ns - startNs));
-  // An engine that hands over the whole answer at once has one time for all tokens.
-  const streamed = !(unstreamed || (offsets.length === 1 && planned > 1));
+  // An engine that hands over the whole answer at once has one time for all tokens; where lengths vary, one time may be
+  // an answer of one token.
+  const streamed = !(unstreamed || (offsets.length === 1 && planned > 1 && !varies));
   return {
     startUs: toUs(startNs - firstNs),
     tokenUs: streamed ? offsets : offsets.slice(-1),
@@ -43,7 +50,7 @@ function timingOf(event: RequestEvent, firstNs: number, planned: number, unstrea
     promptTokens: event.promptTokens,
     evaluatedTokens: event.evaluatedTokens,
     cachedTokens: event.cachedTokens,
-    generatedTokens: offsets.length === 1 ? planned : offsets.length,
+    generatedTokens: event.generatedTokens ?? (streamed ? offsets.length : planned),
     batch: event.batch,
     correct: event.correct ?? null,
   };
@@ -106,16 +113,4 @@ export function decodeTokensPerS(timing: RequestTiming): number | null {
   if (first === null || timing.generatedTokens < 2) return null;
   const spanUs = latencyUs(timing) - first;
   return spanUs <= 0 ? null : (timing.batch * (timing.generatedTokens - 1)) / (spanUs / 1e6);
-}
-
-/** Generated tokens a second over the whole request; with `concurrency` lanes kept busy, of all lanes. */
-export function outputTokensPerS(timing: RequestTiming, concurrency: number): number | null {
-  const latency = latencyUs(timing);
-  return latency <= 0 ? null : (concurrency * timing.batch * timing.generatedTokens) / (latency / 1e6);
-}
-
-/** Requests a second; with `concurrency` lanes kept busy, of all lanes. Every sequence of a batch is a request. */
-export function requestsPerS(timing: RequestTiming, concurrency: number): number | null {
-  const latency = latencyUs(timing);
-  return latency <= 0 ? null : (concurrency * timing.batch) / (latency / 1e6);
 }

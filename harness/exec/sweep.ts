@@ -5,7 +5,7 @@ import type {DeviceIdentity, HostFacts, MeasuredBandwidth} from '../contract/dev
 import {BenchError} from '../contract/errors.ts';
 import {JOURNAL_SCHEMA_VERSION, type JournalRecord, type Manifest} from '../contract/journal.ts';
 import type {Plan, PlannedCell} from '../contract/plan.ts';
-import type {Runner} from '../contract/runner.ts';
+import {needsWeights, type Runner} from '../contract/runner.ts';
 import type {Sampler} from '../contract/sampler.ts';
 import type {SweepEvent} from '../contract/sweep-event.ts';
 import {formatBytes} from '../contract/units.ts';
@@ -188,14 +188,19 @@ class Sweep {
   }
 
   #needsWeights(cell: Cell): boolean {
-    return this.#input.runners.get(cell.runner.id)?.needsWeights !== false;
+    return needsWeights(cell, this.#input.runners);
   }
 
   /** Once per device and number of threads, before any cell: the roofline of the rows. */
   async #bandwidths(cells: readonly Cell[]): Promise<void> {
-    for (const {device, settings} of cells) {
+    for (const {device, settings, runner} of cells) {
       const identity = this.#input.host.devices.find(({name}) => name === device);
-      if (identity === undefined || this.#state.hasBandwidth(device, settings.threads)) continue;
+      if (
+        identity === undefined ||
+        runner.server?.elsewhere === true ||
+        this.#state.hasBandwidth(device, settings.threads)
+      )
+        continue;
       this.#stopIfAborted();
       this.#tell({type: 'step', text: `memory bandwidth of ${device} with ${settings.threads} threads`});
       const {signal} = this.#input;
@@ -254,7 +259,7 @@ class Sweep {
           launch: launchOf(cell, {host, runners, matrixDir: plan.matrixDir}),
           weightsPath: how.weightsPath,
           matrixDir: plan.matrixDir,
-          gpuIndex: host.devices.find(({name}) => name === cell.device)?.gpuIndex ?? null,
+          gpuIndex: gpuIndexOf(cell, host),
           samplePeriodMs: plan.samplePeriodMs,
         },
         {
@@ -380,6 +385,12 @@ const BEFORE_START: ReadonlySet<BenchError['code']> = new Set([
   'PYTHON_MISSING',
   'ENGINE_UNAVAILABLE',
 ]);
+
+/** Of a GPU of this machine; null for the CPU, and for a server elsewhere, whatever its device is called. */
+function gpuIndexOf({device, runner}: Cell, host: HostFacts): number | null {
+  if (runner.server?.elsewhere === true) return null;
+  return host.devices.find(({name}) => name === device)?.gpuIndex ?? null;
+}
 
 function range(length: number): number[] {
   return Array.from({length}, (_, index) => index);

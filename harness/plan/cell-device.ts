@@ -11,6 +11,8 @@ export interface CellDevice {
   readonly words: readonly string[];
   /** Null when it is not in this machine. */
   readonly here: DeviceIdentity | null;
+  /** Only for a server that runs on another machine, as the matrix says: its cells are measured from here. */
+  readonly elsewhere?: true;
   /** Null when matrices/devices.yaml does not know it. */
   readonly entry: DeviceEntry | null;
 }
@@ -47,7 +49,42 @@ export function resolveDevices(
     if (problem === null) add({name: word, kind: entry?.kind ?? guessKind(word), words: [word], here: null, entry});
     else mistakes.push({path: ['devices', index], text: `"${word}" ${problem}`});
   }
-  return {devices: [...devices.values()], mistakes};
+  const {elsewhere, mistakes: strange} = serverDevices(matrix, catalogue);
+  return {devices: [...devices.values(), ...elsewhere], mistakes: [...mistakes, ...strange]};
+}
+
+/** The devices of servers elsewhere, each once: they have their name from the matrix, and may be called as one here. */
+function serverDevices(
+  matrix: Matrix,
+  catalogue: readonly DeviceEntry[],
+): {readonly elsewhere: readonly CellDevice[]; readonly mistakes: readonly Mistake[]} {
+  const elsewhere = new Map<string, CellDevice>();
+  const mistakes: Mistake[] = [];
+  for (const [index, runner] of matrix.runners.entries()) {
+    const name = typeof runner === 'string' ? undefined : runner.server?.device;
+    if (name === undefined) continue;
+    const entry = catalogue.find((known) => known.name === name) ?? null;
+    const problem =
+      entry === null
+        ? strangeName(
+            name,
+            catalogue.map((known) => known.name),
+          )
+        : null;
+    if (problem !== null) {
+      mistakes.push({path: ['runners', index, 'server', 'device'], text: `"${name}" ${problem}`});
+      continue;
+    }
+    elsewhere.set(name, {
+      name,
+      kind: entry?.kind ?? guessKind(name),
+      words: [name],
+      here: null,
+      elsewhere: true,
+      entry,
+    });
+  }
+  return {elsewhere: [...elsewhere.values()], mistakes};
 }
 
 function standsFor(word: string, device: DeviceIdentity): boolean {

@@ -2,6 +2,7 @@ import type {Cell, RunnerRef} from '../contract/cell.ts';
 import type {DeviceEntry, HostFacts} from '../contract/device.ts';
 import {FORMATS, type Format} from '../contract/format.ts';
 import type {Matrix, MatrixSettings} from '../contract/matrix.ts';
+import {SERVER_RUNNER, serverRef} from '../contract/server.ts';
 import type {Workload} from '../contract/workload.ts';
 import {type CellDevice, HOST_WORDS, resolveDevices} from './cell-device.ts';
 import {cellId} from './cell-id.ts';
@@ -11,6 +12,7 @@ import {type Mistake, ruleList, runnerName} from './matrix-mistakes.ts';
 import {didYouMean} from './nearest.ts';
 import {ruleMatches, type Traits} from './rules.ts';
 import {KERNEL_NAMES, kernelsFor, runnerTraits} from './runner-traits.ts';
+import {ambiguousServers} from './server-mistakes.ts';
 import {mergeSettings, resolveSettings} from './settings.ts';
 
 /** What the command line changes. */
@@ -78,6 +80,12 @@ export function expandCells({loaded, host, catalogue, runnerIds, overrides = {}}
       }
     }
   }
+  mistakes.push(
+    ...ambiguousServers(
+      matrix,
+      [...cells.values()].map(({cell}) => cell),
+    ),
+  );
   if (mistakes.length > 0) throw mistaken(places, distinct(mistakes));
   if (cells.size === 0) throw mistaken(places, [nothingLeft(matrix, devices)]);
   return [...cells.values()];
@@ -90,8 +98,9 @@ function* points(matrix: Matrix, devices: readonly CellDevice[]): Generator<Poin
         for (const [workloadIndex, workload] of matrix.workloads.entries()) {
           for (const format of matrix.formats) {
             for (const runner of matrix.runners) {
-              const {families, isaCaps: caps} = runnerTraits(runnerName(runner));
+              const {families, isaCaps: caps} = runnerTraits(runner);
               if (!families.includes(FORMATS[format].family) || (isa !== 'native' && !caps)) continue;
+              if (!runsOn(runner, device, format)) continue;
               yield {model, device, isa, workload, workloadIndex, format, runner};
             }
           }
@@ -99,6 +108,14 @@ function* points(matrix: Matrix, devices: readonly CellDevice[]): Generator<Poin
       }
     }
   }
+}
+
+/** A server elsewhere has a device of its own, all else the devices of the matrix; and a server may lack a format. */
+function runsOn(runner: Matrix['runners'][number], device: CellDevice, format: Format): boolean {
+  const server = typeof runner === 'string' ? undefined : runner.server;
+  if (device.elsewhere === true && server?.device !== device.name) return false;
+  if (device.elsewhere !== true && server?.device !== undefined) return false;
+  return server === undefined || serverRef(server, format) !== null;
 }
 
 /** Instruction sets are a matter of CPUs. */
@@ -116,6 +133,7 @@ function chosenKernels(
       family: FORMATS[point.format].family,
       deviceKind: point.device.kind,
       ownWorker: isOwn(point.runner),
+      server: isServer(point.runner),
     });
   if (matrix.include.length === 0) return fitting(matrix.kernels).map((kernel) => ({kernel, included: []}));
   const rules = matrix.include.map((rule) => ({rule, kernels: fitting(rule.kernels ?? matrix.kernels)}));
@@ -128,7 +146,7 @@ function chosenKernels(
 
 /** All combinations of the swept settings that the runner has. */
 function sweepValues(matrix: Matrix, point: Point): MatrixSettings[] {
-  const {settings} = runnerTraits(runnerName(point.runner));
+  const {settings} = runnerTraits(point.runner);
   let combinations: Record<string, unknown>[] = [{}];
   for (const [name, values] of Object.entries(matrix.sweep)) {
     if (!settings.some((known) => known === name)) continue;
@@ -185,14 +203,14 @@ function toCell(input: {
     source: model.sources?.[point.format] ?? model.source,
     weightsSeed: model.seed,
     format: point.format,
-    runner: toRunner(point.runner),
+    runner: toRunner(point.runner, point.format),
     kernel,
     device: device.name,
     deviceKind: device.kind,
     isa: point.isa,
     workload,
     ...resolveSettings(asked, {
-      traits: runnerTraits(runnerName(point.runner)),
+      traits: runnerTraits(point.runner),
       deviceKind: device.kind,
       positions: positionsOf(workload, loaded),
       // The cores of another machine are not known here: bindCell sets them there.
@@ -241,12 +259,19 @@ function positionsOf(workload: Workload, {prompts}: LoadedMatrix): number {
   return workload.promptTokens + longest + workload.generatedTokens + 1;
 }
 
-function toRunner(runner: Matrix['runners'][number]): RunnerRef {
-  return typeof runner === 'string' ? {id: runner} : {id: runner.name, command: runner.command};
+function toRunner(runner: Matrix['runners'][number], format: Format): RunnerRef {
+  if (typeof runner === 'string') return {id: runner};
+  const {name, command, server} = runner;
+  const ref = server === undefined ? null : serverRef(server, format);
+  return {id: name, ...(command === undefined ? {} : {command}), ...(ref === null ? {} : {server: ref})};
 }
 
 function isOwn(runner: Matrix['runners'][number]): boolean {
-  return typeof runner !== 'string';
+  return typeof runner !== 'string' && runner.command !== undefined;
+}
+
+function isServer(runner: Matrix['runners'][number]): boolean {
+  return typeof runner !== 'string' && runner.server !== undefined;
 }
 
 function traitsOf(point: Point, kernel: string): Traits {
@@ -279,10 +304,14 @@ function unknownRunners(matrix: Matrix, runnerIds: readonly string[]): Mistake[]
   return matrix.runners.flatMap((runner, index) => {
     const name = runnerName(runner);
     const builtIn = runnerIds.includes(name);
-    if (isOwn(runner)) {
-      return builtIn
+    if (typeof runner !== 'string') {
+      return builtIn && !(isServer(runner) && name === SERVER_RUNNER)
         ? [{path: ['runners', index, 'name'], text: `"${name}" is a runner of bench: name your own differently`}]
         : [];
+    }
+    if (name === SERVER_RUNNER) {
+      const text = `"${name}" measures a server: give it one, as {name: vllm, server: {url: http://127.0.0.1:8000/v1}}`;
+      return [{path: ['runners', index], text}];
     }
     if (builtIn) return [];
     return [
@@ -334,12 +363,17 @@ function combinations(matrix: Matrix): Partial<Traits>[] {
   const listed = [...new Set([...matrix.kernels, ...matrix.include.flatMap((rule) => rule.kernels ?? [])])];
   return matrix.runners.flatMap((runner) =>
     matrix.formats
-      .filter((format) => runnerTraits(runnerName(runner)).families.includes(FORMATS[format].family))
+      .filter((format) => runnerTraits(runner).families.includes(FORMATS[format].family))
       .map((format) => ({
         runner: [runnerName(runner)],
         format: [format],
         kernel: (['cpu', 'cuda'] as const).flatMap((deviceKind) =>
-          kernelsFor(listed, {family: FORMATS[format].family, deviceKind, ownWorker: isOwn(runner)}),
+          kernelsFor(listed, {
+            family: FORMATS[format].family,
+            deviceKind,
+            ownWorker: isOwn(runner),
+            server: isServer(runner),
+          }),
         ),
       })),
   );

@@ -2,6 +2,7 @@ import {isDeepStrictEqual} from 'node:util';
 import {type Matrix, MatrixSettingsSchema, type RuleKey, RuleKeys} from '../contract/matrix.ts';
 import {matchesGlob} from './glob.ts';
 import {didYouMean} from './nearest.ts';
+import {serverMistakes} from './server-mistakes.ts';
 
 export interface Mistake {
   readonly path: readonly PropertyKey[];
@@ -28,6 +29,7 @@ export function matrixMistakes(matrix: Matrix): Mistake[] {
     ),
     ...sources(matrix),
     ...workloads(matrix),
+    ...serverMistakes(matrix),
     ...sweep(matrix),
     ...requests(matrix),
     ...rules(matrix),
@@ -45,7 +47,7 @@ function repeated(list: string, names: readonly string[], key?: string): Mistake
   });
 }
 
-const SOURCE = /^(synthetic:[a-z0-9][a-z0-9._-]*|file:.+|hf:[^/\s]+\/[^\s]+)$/;
+const SOURCE = /^(synthetic:[a-z0-9][a-z0-9._-]*|file:.+|hf:[^/\s]+\/[^\s]+|server:\S.{0,255})$/;
 
 function sources(matrix: Matrix): Mistake[] {
   return matrix.models.flatMap((model, index) => {
@@ -60,7 +62,7 @@ function sources(matrix: Matrix): Mistake[] {
       .filter(({source}) => !SOURCE.test(source))
       .map(({path, source}) => ({
         path,
-        text: `"${source}" is no source; use synthetic:<architecture>, file:<path> or hf:<org>/<repo>[/<file>][@<revision>]`,
+        text: `"${source}" is no source; use synthetic:<architecture>, file:<path>, hf:<org>/<repo>[/<file>][@<revision>] or server:<name>`,
       }));
   });
 }

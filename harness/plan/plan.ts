@@ -82,7 +82,8 @@ export async function bindPlan({
   const known = remembered(estimate);
   const cells: PlannedCell[] = [];
   for (const {cell} of plan.cells) {
-    const here = host.devices.find(({name}) => name === cell.device) ?? null;
+    const elsewhere = cell.runner.server?.elsewhere === true;
+    const here = elsewhere ? null : (host.devices.find(({name}) => name === cell.device) ?? null);
     const entry = here?.entry ?? catalogue.find(({name}) => name === cell.device) ?? null;
     const device: CellDevice = {name: cell.device, kind: cell.deviceKind, words: [cell.device], here, entry};
     cells.push(await judge(bindCell(cell, here === null ? null : host), device, {host, runners, estimate: known}));

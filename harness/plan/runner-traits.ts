@@ -1,5 +1,12 @@
 import type {FORMATS} from '../contract/format.ts';
-import type {MatrixSettings} from '../contract/matrix.ts';
+import type {Matrix, MatrixSettings} from '../contract/matrix.ts';
+import {
+  isPlaceholder,
+  type MatrixServer,
+  placeholderTexts,
+  SERVER_PLACEHOLDERS,
+  wordsInBraces,
+} from '../contract/server.ts';
 
 type Family = (typeof FORMATS)[keyof typeof FORMATS]['family'];
 type DeviceKind = 'cpu' | 'cuda';
@@ -41,8 +48,6 @@ const TRAITS: Readonly<Record<string, RunnerTraits>> = {
     // sdpa, the default of transformers; false is its eager attention, which nobody deploys.
     flashAttentionOnCpu: true,
   },
-  // A server of its own: what it does with threads and layers cannot be set from here.
-  'openai-http': {families: ['safetensors', 'gptq', 'gguf'], isaCaps: false, settings: ['context_tokens']},
   simulated: {
     families: ['safetensors', 'gptq', 'gguf'],
     isaCaps: false,
@@ -57,8 +62,20 @@ const ANY: RunnerTraits = {
   settings: [...LLAMA_SETTINGS, 'loop', 'simulate'],
 };
 
-export function runnerTraits(runnerId: string): RunnerTraits {
-  return TRAITS[runnerId] ?? ANY;
+/** A server has the settings that its command passes on; what it does besides cannot be set from here. */
+function serverTraits(server: MatrixServer): RunnerTraits {
+  const words = placeholderTexts(server).flatMap(wordsInBraces);
+  const told = words.flatMap((word) => (isPlaceholder(word) ? [SERVER_PLACEHOLDERS[word]] : []));
+  return {
+    families: ['safetensors', 'gptq', 'gguf'],
+    isaCaps: false,
+    settings: ['context_tokens', ...told.filter((setting) => setting !== null)],
+  };
+}
+
+export function runnerTraits(runner: Matrix['runners'][number]): RunnerTraits {
+  if (typeof runner === 'string') return TRAITS[runner] ?? ANY;
+  return runner.server === undefined ? ANY : serverTraits(runner.server);
 }
 
 /** Kernels that can be asked for by name: the formats they multiply, and where they run. `auto` goes with everything. */
@@ -80,12 +97,18 @@ export const KERNEL_NAMES: readonly string[] = ['auto', ...Object.keys(KERNELS)]
 /**
  * Of the kernels that a matrix lists, those that a cell can ask for. When none of them has to do with the format, the
  * runner chooses (`auto`), so that a list of GPTQ kernels does not drop the GGUF cells; when they have, but run on
- * another kind of device, there is no cell.
+ * another kind of device, there is no cell. A server chooses by itself.
  */
 export function kernelsFor(
   listed: readonly string[],
-  {family, deviceKind, ownWorker}: {family: Family; deviceKind: DeviceKind; ownWorker: boolean},
+  {
+    family,
+    deviceKind,
+    ownWorker,
+    server,
+  }: {family: Family; deviceKind: DeviceKind; ownWorker: boolean; server: boolean},
 ): readonly string[] {
+  if (server) return ['auto'];
   const belongs = (kernel: string) => kernel !== 'auto' && (KERNELS[kernel]?.families.includes(family) ?? ownWorker);
   const fits = listed.filter(
     (kernel) => kernel === 'auto' || (belongs(kernel) && (KERNELS[kernel]?.kinds.includes(deviceKind) ?? ownWorker)),

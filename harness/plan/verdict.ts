@@ -2,7 +2,7 @@ import type {Cell} from '../contract/cell.ts';
 import type {HostFacts} from '../contract/device.ts';
 import {BenchError} from '../contract/errors.ts';
 import type {PlannedCell} from '../contract/plan.ts';
-import type {Runner} from '../contract/runner.ts';
+import {needsWeights, type Runner, runnerOf} from '../contract/runner.ts';
 import type {WeightsEstimate, WeightsRequest} from '../contract/weights.ts';
 import type {CellDevice} from './cell-device.ts';
 import {estimateMemory, estimateSeconds, whyNotFit} from './estimate.ts';
@@ -24,10 +24,10 @@ export interface Judging {
  * @throws {BenchError} whatever `estimate` throws, but UNSUPPORTED.
  */
 export async function judge(cell: Cell, device: CellDevice, {host, runners, estimate}: Judging): Promise<PlannedCell> {
-  const runner = runners.get(cell.runner.id);
+  const runner = runnerOf(cell, runners);
   let weights: WeightsEstimate | null = null;
   let noWeights: string | null = null;
-  if (runner?.needsWeights !== false) {
+  if (needsWeights(cell, runners)) {
     try {
       weights = await estimate({source: cell.source, format: cell.format, seed: cell.weightsSeed});
     } catch (error) {
@@ -55,7 +55,8 @@ export async function judge(cell: Cell, device: CellDevice, {host, runners, esti
   const refused = (reason: string, as: 'unsupported' | 'does-not-fit') => planned('refused', reason, as);
   if (noWeights !== null) return refused(noWeights, 'unsupported');
   const tooLarge = memory === null ? null : whyNotFit(cell, device, host, memory);
-  if (device.here === null) {
+  const server = cell.runner.server ?? null;
+  if (device.here === null && server?.elsewhere !== true) {
     if (tooLarge !== null) return refused(tooLarge, 'does-not-fit');
     const unknown = device.entry === null ? ', which devices.yaml does not know' : '';
     return planned('waiting', `waits for ${article(device.name)} ${device.name}${unknown}`);
@@ -63,7 +64,9 @@ export async function judge(cell: Cell, device: CellDevice, {host, runners, esti
   const support = runner?.supports(cell, host) ?? {ok: true};
   if (!support.ok) return refused(support.reason, 'unsupported');
   if (tooLarge !== null) return refused(tooLarge, 'does-not-fit');
-  return planned('run', `runs here on ${device.name}`);
+  if (server === null || server.url === null) return planned('run', `runs here on ${device.name}`);
+  const where = server.elsewhere ? `on another machine’s ${device.name}, as the matrix says` : `on ${device.name}`;
+  return planned('run', `runs already at ${server.url} ${where}`);
 }
 
 function article(name: string): string {

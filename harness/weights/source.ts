@@ -34,7 +34,7 @@ function invalid(text: string, reason: string): BenchError {
 
 /**
  * @param text `synthetic:<architecture>`, `file:<path>` or `hf:<org>/<repo>[/<file>][@<revision>]`.
- * @throws {BenchError} MODEL_SOURCE_INVALID with the nearest architecture name.
+ * @throws {BenchError} MODEL_SOURCE_INVALID with the nearest architecture name; UNSUPPORTED for `server:<name>`.
  */
 export function parseSource(text: string, {architectures, baseDir}: SourceContext): ModelSource {
   const colon = text.indexOf(':');
@@ -53,6 +53,8 @@ export function parseSource(text: string, {architectures, baseDir}: SourceContex
       return {kind: 'file', path: resolve(baseDir, rest.startsWith('//') ? rest.slice(2) : rest)};
     case 'hf':
       return parseHub(text, rest);
+    case 'server':
+      throw new BenchError('UNSUPPORTED', `model source '${text}': only a server has it, and this runner reads files`);
     default:
       throw invalid(text, 'starts neither with synthetic: nor file: nor hf:');
   }

@@ -2,6 +2,7 @@ import type {Cell} from '../../contract/cell.ts';
 import type {DeviceIdentity, HostFacts} from '../../contract/device.ts';
 import {FORMAT_NAMES, type Format} from '../../contract/format.ts';
 import type {Runner} from '../../contract/runner.ts';
+import {SERVER_RUNNER} from '../../contract/server.ts';
 
 /** What one runner can do with one device, in formats; those refused for one reason stand together. */
 export interface Ability {
@@ -13,10 +14,14 @@ export interface Ability {
   readonly refused: readonly {readonly formats: readonly Format[]; readonly reason: string}[];
 }
 
-/** Asks every runner about a plain cell in every format: what a matrix with default settings would get. */
+/**
+ * Asks every runner about a plain cell in every format: what a matrix with default settings would get. What a server can
+ * do is not a matter of this machine: it is left out.
+ */
 export function abilities(host: HostFacts, runners: Iterable<Runner>): readonly Ability[] {
   const byName = new Map(host.devices.map((device) => [device.name, device]));
-  return [...runners].flatMap((runner) =>
+  const local = [...runners].filter(({id}) => id !== SERVER_RUNNER);
+  return local.flatMap((runner) =>
     [...byName.values()].map((device) => {
       const runs: Format[] = [];
       const refused = new Map<string, Format[]>();

@@ -27,7 +27,7 @@ export function doctorText(diagnosis: Diagnosis, style: Style): string {
     ['machine', machineLines(diagnosis)],
     ['devices', deviceLines(diagnosis)],
     ['GPU', gpuLines(diagnosis, style)],
-    ['can run', abilityLines(diagnosis.abilities, style)],
+    ['can run', [...abilityLines(diagnosis.abilities, style), SERVER_LINE]],
     ['kernels for gptq-4bit', kernelLines(diagnosis.host, style)],
     ['quiet', quietLines(diagnosis.quiet, style)],
     ['counters', counterLines(diagnosis, style)],
@@ -107,6 +107,9 @@ function gpuLines({host, gpuLooks = []}: Diagnosis, style: Style): string[] {
   });
   return [...trouble, ...cards];
 }
+
+/** Of servers nothing can be said before a matrix names one. */
+const SERVER_LINE = '  – openai-http: any OpenAI-compatible server that a matrix names (matrices/serve-openai.yaml)';
 
 /**
  * A runner with the formats it runs, and below it what it refuses that no other runner runs on the same device: that

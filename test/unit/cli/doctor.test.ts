@@ -83,6 +83,7 @@ describe('bench doctor', () => {
         ✗ absent on ryzen-7-5800hs
             not all safetensors, gptq-4bit, all gguf: nothing is installed: run \`bench setup\`
         ✓ pretend on ryzen-7-5800hs: all safetensors, gptq-4bit, all gguf
+        – openai-http: any OpenAI-compatible server that a matrix names (matrices/serve-openai.yaml)
 
       quiet
         ! battery: The host runs on battery.

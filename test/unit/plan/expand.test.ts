@@ -162,6 +162,58 @@ describe('expandCells', () => {
     expect(changed[0]?.cell).toMatchObject({rounds: 5, stop: {budgetSeconds: 3, minRequests: 13, maxRequests: 103}});
   });
 
+  test('a running server has the formats that the matrix has urls for, and a started one all of them', async () => {
+    const url = '{gguf-f16: "http://127.0.0.1:1/v1", fp16: "http://127.0.0.1:2/v1"}';
+    const cells = await expand({
+      formats: '[fp16, gguf-f16, gguf-q8_0]',
+      runners: `[{name: running, server: {url: ${url}}}, {name: started, server: {command: [serve, "{port}"]}}]`,
+      kernels: '[marlin]',
+    });
+    expect(
+      cells.map(({cell}) => [cell.format, cell.runner.id, cell.kernel, cell.runner.server?.url].join(' ')),
+    ).toEqual([
+      'fp16 running auto http://127.0.0.1:2/v1',
+      'fp16 started auto ',
+      'gguf-f16 running auto http://127.0.0.1:1/v1',
+      'gguf-f16 started auto ',
+      'gguf-q8_0 started auto ',
+    ]);
+  });
+
+  test('a server elsewhere has its own device and no other runner has it', async () => {
+    const server = '{url: "http://10.1.1.1:8000/v1", device: h100}';
+    const cells = await expand({formats: '[gguf-f16]', runners: `[llama-cpp, {name: far, server: ${server}}]`});
+    expect(cells.map(({cell, device}) => [cell.runner.id, cell.device, cell.deviceKind, device.here?.name])).toEqual([
+      ['llama-cpp', 'amd-epyc-9r14', 'cpu', 'amd-epyc-9r14'],
+      ['far', 'h100', 'cuda', undefined],
+    ]);
+    const moved = await expand({
+      formats: '[gguf-f16]',
+      runners: `[{name: far, server: ${server.replace('10.1', '10.2')}}]`,
+    });
+    // The same deployment on another host is the same cell.
+    expect(moved[0]?.cell.id).toBe(cells[1]?.cell.id);
+    const chat = await expand({
+      formats: '[gguf-f16]',
+      runners: `[{name: far, server: ${server.replace('device', 'endpoint: chat, device')}}]`,
+    });
+    expect(chat[0]?.cell.id).not.toBe(cells[1]?.cell.id);
+  });
+
+  test('settings exist for a server when its command passes them on', async () => {
+    const of = async (command: string) =>
+      (
+        await expand({
+          formats: '[gguf-f16]',
+          runners: `[{name: s, server: {command: [${command}]}}]`,
+          sweep: '{threads: [1, 2], kv_type: [f16, q8_0]}',
+        })
+      ).map(({cell}) => [cell.settings.threads, cell.settings.kvType].join(' '));
+    expect(await of('serve, "{port}"')).toEqual(['2 f16']);
+    expect(await of('serve, "{port}", "-t={threads}"')).toEqual(['1 f16', '2 f16']);
+    expect(await of('serve, "{port}", "{threads}", "{kv_type}"')).toHaveLength(4);
+  });
+
   test('takes the context of a prompts file from its longest prompt', async () => {
     const prompt = JSON.stringify({id: 'a', language: 'japanese', prompt: '豆'.repeat(200), answer: '{}'});
     const workloads = '[{name: w, prompts: p.jsonl, generated_tokens: 40}]';
@@ -190,6 +242,9 @@ describe('expandCells', () => {
     [{settings: '{context_tokens: 12, batch_tokens: 16}'}],
     [{formats: '[fp16]'}],
     [{exclude: '[{model: "*"}]'}],
+    [{runners: '[openai-http, {name: llama-cpp, server: {url: "http://127.0.0.1/v1"}}]'}],
+    [{runners: '[{name: a, server: {url: "http://127.0.0.1/v1"}}]'}],
+    [{runners: '[{name: a, server: {url: "http://10.1.1.1/v1", device: h10}}]'}],
   ])('says what makes no sense in %o', async (lines) => {
     expect({message: await mistakesOf(() => expand(lines))}).toMatchSnapshot();
   });
@@ -198,7 +253,10 @@ describe('expandCells', () => {
     const some = <T>(...values: T[]) => fc.uniqueArray(fc.constantFrom(...values), {minLength: 1});
     const matrices = fc.record({
       formats: some(...(Object.keys(FORMATS) as (keyof typeof FORMATS)[])),
-      runners: some('llama-cpp', 'transformers', 'simulated', 'openai-http'),
+      runners: some<string | object>('llama-cpp', 'transformers', 'simulated', {
+        name: 'served',
+        server: {command: ['serve', '{port}', '{threads}']},
+      }),
       kernels: some('auto', 'dequant-eager', 'int4pack-cpu', 'marlin'),
       devices: some('host', 'host-cpu', 'host-gpu', 't4', 'a100-80gb', 'ryzen-7-5800hs'),
       isa: some('native', 'avx2'),

@@ -42,6 +42,50 @@ describe('makePlan', () => {
     `);
   });
 
+  test('says of a server where it runs, and needs weights only for one that it starts with them', async () => {
+    const asked: string[] = [];
+    const estimate: ReturnType<typeof planEstimate> = (request) => {
+      asked.push(request.source);
+      return planEstimate()(request);
+    };
+    const made = await plan({
+      lines: {
+        models: '[{name: m, source: "synthetic:bench-tiny"}, {name: n, source: "server:org/n"}]',
+        formats: '[gguf-f16]',
+        runners:
+          '[llama-cpp, {name: here, server: {url: "http://127.0.0.1:8000/v1"}}, ' +
+          '{name: far, server: {url: "https://example.org/v1", device: h100}}, ' +
+          '{name: own, server: {command: [serve, "{model}", "{port}"]}}]',
+        exclude: '[{model: m, runner: [here, far]}]',
+      },
+      estimate,
+      runners: planRunners(),
+    });
+    expect(
+      made.cells.map(({cell, verdict, reason}) => [cell.model, cell.runner.id, verdict, reason].join(' | ')),
+    ).toMatchInlineSnapshot(`
+      [
+        "m | llama-cpp | run | runs here on amd-epyc-9r14",
+        "m | own | run | runs here on amd-epyc-9r14",
+        "n | llama-cpp | run | runs here on amd-epyc-9r14",
+        "n | here | run | runs already at http://127.0.0.1:8000/v1 on amd-epyc-9r14",
+        "n | own | run | runs here on amd-epyc-9r14",
+        "n | far | run | runs already at https://example.org/v1 on another machine’s h100, as the matrix says",
+      ]
+    `);
+    expect(new Set(asked)).toEqual(new Set(['synthetic:bench-tiny', 'server:org/n']));
+    const bound = await bindPlan({
+      plan: made,
+      host: planHost(),
+      catalogue: PLAN_CATALOGUE,
+      runners: planRunners(),
+      estimate,
+    });
+    expect(bound.cells.map(({verdict, reason}) => [verdict, reason])).toEqual(
+      made.cells.map(({verdict, reason}) => [verdict, reason]),
+    );
+  });
+
   test('refuses what the runner refuses, only where the device is here', async () => {
     const runners = planRunners((id) => (id === 'llama-cpp' ? 'no library' : null));
     const made = await plan({lines: {formats: '[gguf-f16]', devices: '[host-cpu, t4]'}, runners});
