@@ -1,4 +1,4 @@
-import {readSync} from 'node:fs';
+import {readSync, writeSync} from 'node:fs';
 import koffi from 'koffi';
 
 /** The C library of every system that NVIDIA's driver runs on. */
@@ -63,6 +63,27 @@ export class CommandPipe {
 export interface Heard {
   readonly questions: readonly number[];
   readonly ended: boolean;
+}
+
+/** Writes to an open pipe, all of it. @throws {Error} when nobody reads it any more. */
+export function pipeWriter(descriptor: number): (cells: Float64Array, count: number) => void {
+  // Cast: koffi's functions are untyped.
+  const write = koffi.load(LIBC).func('long write(int, void *, unsigned long)') as (
+    descriptor: number,
+    cells: Float64Array,
+    bytes: number,
+  ) => number;
+  return (cells, count) => {
+    const bytes = count * Float64Array.BYTES_PER_ELEMENT;
+    const written = Number(write(descriptor, cells, bytes));
+    // The pipe blocks: less than all is written only when something is wrong, and then Node says what.
+    if (written !== bytes) {
+      writeSync(
+        descriptor,
+        new Uint8Array(cells.buffer, cells.byteOffset + Math.max(0, written), bytes - Math.max(0, written)),
+      );
+    }
+  };
 }
 
 /** Milliseconds of the clock that all processes share: `process.hrtime`, at a third of its cost for a process that has slept. */

@@ -3,13 +3,16 @@
  * that ends this process and not bench.
  */
 import {writeSync} from 'node:fs';
-import {CommandPipe, dieWithParent, monotonicClock} from './command-pipe.ts';
+import {CommandPipe, dieWithParent, monotonicClock, pipeWriter} from './command-pipe.ts';
 import {NVML_NAMES} from './find-nvml.ts';
 import {failed, readInventory} from './inventory.ts';
 import {type NvmlMessage, NvmlTaskSchema} from './messages.ts';
 import {NvmlLibrary} from './nvml-library.ts';
 import {ReadingLoop} from './reading-loop.ts';
 import {NVML} from './return-codes.ts';
+
+/** Where readings go, as frames; standard output has the rest. */
+const READINGS = 3;
 
 const task = NvmlTaskSchema.parse(JSON.parse(process.argv[2] ?? 'null'));
 
@@ -35,7 +38,8 @@ function sample(library: NvmlLibrary, {index, uuid, periodMs}: Extract<typeof ta
   const [instance] = library.migEnabled(device).value === true ? library.migDevices(device) : [];
   const pipe = new CommandPipe();
   const memory = instance ?? device;
-  new ReadingLoop({nvml: library, device, memory, periodMs, send, nowMs: monotonicClock(), pipe}).run();
+  const write = pipeWriter(READINGS);
+  new ReadingLoop({nvml: library, device, memory, periodMs, send, write, nowMs: monotonicClock(), pipe}).run();
   library.shutdown();
   process.exit(0);
 }

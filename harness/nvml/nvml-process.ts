@@ -2,8 +2,10 @@ import {type ChildProcess, spawn} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {createInterface} from 'node:readline';
+import {Readable} from 'node:stream';
 import {fileURLToPath, pathToFileURL} from 'node:url';
 import {type NvmlMessage, NvmlMessageSchema, type NvmlTask} from './messages.ts';
+import {FrameSplitter, type ReadingFrame} from './reading-frames.ts';
 
 /** How long a driver may take to start up: seconds on hosts with many cards and without persistence mode. */
 export const NVML_START_MS = 15_000;
@@ -52,6 +54,7 @@ export async function askNvml(
 
 export interface NvmlListener {
   onMessage(message: NvmlMessage): void;
+  onReadings(frame: ReadingFrame): void;
   /** Once, when no more readings will come although nobody ended the sampling. */
   onLost(reason: string): void;
 }
@@ -77,10 +80,16 @@ export class NvmlSampling {
       this.#child.once('error', () => resolve());
     });
     this.#expect(startMs);
+    const frames = new FrameSplitter();
+    const aliveMs = Math.max(SILENCE_MS, 5 * task.periodMs);
+    readingsOf(this.#child)?.on('data', (chunk: Buffer) => {
+      if (!this.#over) this.#expect(aliveMs);
+      for (const frame of frames.push(chunk)) listener.onReadings(frame);
+    });
     listen(this.#child, (message) => {
       if (this.#over && message.type === 'failed') return;
       if (message.type === 'failed') this.#lose(message.reason);
-      else if (!this.#over) this.#expect(Math.max(SILENCE_MS, 5 * task.periodMs));
+      else if (!this.#over) this.#expect(aliveMs);
       if (message.type !== 'failed') listener.onMessage(message);
     });
     this.#child.once('error', (error) => this.#lose(error.message));
@@ -129,7 +138,7 @@ function start(task: NvmlTask, env: NodeJS.ProcessEnv): ChildProcess {
     env,
     // A group of its own: Ctrl-C in the terminal ends the cell first, and then this.
     detached: true,
-    stdio: ['pipe', 'pipe', 'ignore'],
+    stdio: ['pipe', 'pipe', 'ignore', 'pipe'],
   });
   child.stdin?.on('error', () => undefined);
   return child;
@@ -152,6 +161,12 @@ function listen(child: ChildProcess, take: (message: NvmlMessage) => void): void
   });
 }
 
+/** The child's pipe for frames. */
+function readingsOf(child: ChildProcess): Readable | null {
+  const pipe = child.stdio[3];
+  return pipe instanceof Readable ? pipe : null;
+}
+
 function jsonOf(line: string): unknown {
   try {
     return JSON.parse(line);
@@ -163,6 +178,7 @@ function jsonOf(line: string): unknown {
 function detach(child: ChildProcess): void {
   child.stdin?.destroy();
   child.stdout?.destroy();
+  readingsOf(child)?.destroy();
   child.unref();
 }
 

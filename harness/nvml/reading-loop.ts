@@ -1,15 +1,8 @@
 import {CardReader} from './card-reader.ts';
 import type {CommandPipe} from './command-pipe.ts';
-import {
-  type NvmlMessage,
-  packRows,
-  READING_KEYS,
-  type ReadingKey,
-  SLOW_KEYS,
-  SLOW_PERIOD_MS,
-  type SlowKey,
-} from './messages.ts';
+import {type NvmlMessage, READING_KEYS, type ReadingKey, SLOW_KEYS, SLOW_PERIOD_MS, type SlowKey} from './messages.ts';
 import type {DeviceHandle, NvmlLibrary} from './nvml-library.ts';
+import {FRAME_KINDS, type FrameKind, HEAD_WIDTH, ROW_WIDTHS} from './reading-frames.ts';
 import {codeWords, isGone, NVML} from './return-codes.ts';
 
 /** Readings are handed over this often at the latest: the sign of life that the parent waits for. */
@@ -22,6 +15,8 @@ export interface LoopOptions {
   readonly memory: DeviceHandle;
   readonly periodMs: number;
   readonly send: (message: NvmlMessage) => void;
+  /** Hands readings over: the first so many numbers. */
+  readonly write: (cells: Float64Array, count: number) => void;
   /** The system's monotonic clock. */
   readonly nowMs: () => number;
   readonly pipe: CommandPipe;
@@ -56,8 +51,8 @@ export class ReadingLoop {
       // What this card will never tell is not asked again; an error that may pass is.
       return code === NVML.NOT_SUPPORTED || code === NVML.FUNCTION_NOT_FOUND ? null : key;
     };
-    this.#fast = new Table(READING_KEYS.map(given), Math.ceil(HAND_OVER_MS / periodMs) + 1);
-    this.#slow = new Table(SLOW_KEYS.map(given), Math.ceil(HAND_OVER_MS / SLOW_PERIOD_MS) + 1);
+    this.#fast = new Table('fast', READING_KEYS.map(given), Math.ceil(HAND_OVER_MS / periodMs) + 1);
+    this.#slow = new Table('slow', SLOW_KEYS.map(given), Math.ceil(HAND_OVER_MS / SLOW_PERIOD_MS) + 1);
     send({type: 'ready', missing});
     this.#handedOverMs = nowMs();
   }
@@ -118,49 +113,52 @@ export class ReadingLoop {
 
   #handOver(now: number): void {
     this.#handedOverMs = now;
-    const rows = this.#fast.take();
-    const slow = this.#slow.take();
-    this.#options.send({type: 'samples', rows, slow});
+    this.#fast.handOver(this.#options.write);
+    this.#slow.handOver(this.#options.write);
     this.#steady ??= {cpu: process.cpuUsage(), samples: this.#samples};
   }
 }
 
-/** Rows of a time and one value a key, in memory that is used again and again. */
+/** Rows of a time and one value a key, in memory that is used again and again, laid out as a frame. */
 class Table<Key extends ReadingKey | SlowKey> {
   readonly #keys: readonly (Key | null)[];
   readonly #width: number;
   readonly #cells: Float64Array;
-  #rows = 0;
+  /** Numbers in use, those of the head included. */
+  #end: number = HEAD_WIDTH;
 
   /** @param keys null for a column that stays empty. */
-  constructor(keys: readonly (Key | null)[], room: number) {
+  constructor(kind: FrameKind, keys: readonly (Key | null)[], room: number) {
     this.#keys = keys;
-    this.#width = keys.length + 1;
-    this.#cells = new Float64Array(room * this.#width);
+    this.#width = ROW_WIDTHS[kind];
+    this.#cells = new Float64Array(HEAD_WIDTH + room * this.#width);
+    this.#cells[0] = FRAME_KINDS[kind];
   }
 
   get full(): boolean {
-    return (this.#rows + 1) * this.#width > this.#cells.length;
+    return this.#end + this.#width > this.#cells.length;
   }
 
   /** Adds a row. @returns The code that says that the card is gone, and then there is no row; else SUCCESS. */
   read(reader: CardReader, now: number): number {
-    const from = this.#rows * this.#width;
-    this.#cells[from] = now;
-    for (let index = 0; index < this.#keys.length; index++) {
-      const key = this.#keys[index] ?? null;
+    const keys = this.#keys;
+    const cells = this.#cells;
+    let at = this.#end;
+    cells[at++] = now;
+    for (let index = 0; index < keys.length; index++) {
+      const key = keys[index] ?? null;
       const code = key === null ? NVML.SUCCESS : reader.read(key);
       if (isGone(code)) return code;
-      this.#cells[from + index + 1] = key === null ? Number.NaN : reader.value;
+      cells[at++] = key === null ? Number.NaN : reader.value;
     }
-    this.#rows++;
+    this.#end = at;
     return NVML.SUCCESS;
   }
 
-  /** The rows, which are no longer here then. */
-  take(): string {
-    const text = packRows(this.#cells, this.#rows, this.#width);
-    this.#rows = 0;
-    return text;
+  /** The rows are no longer here then. */
+  handOver(write: (cells: Float64Array, count: number) => void): void {
+    this.#cells[1] = (this.#end - HEAD_WIDTH) / this.#width;
+    write(this.#cells, this.#end);
+    this.#end = HEAD_WIDTH;
   }
 }

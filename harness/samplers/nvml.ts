@@ -4,15 +4,9 @@ import type {Availability, CellPhase, Recording, SampleContext, Sampler, Sampler
 import {seesHostPids} from '../linux/pid-namespace.ts';
 import type {SystemFiles} from '../linux/system-files.ts';
 import {findNvidiaSmi, hasNvml} from '../nvml/find-nvml.ts';
-import {
-  type NvmlMessage,
-  READING_KEYS,
-  type ReadingKey,
-  SLOW_KEYS,
-  SLOW_PERIOD_MS,
-  unpackRows,
-} from '../nvml/messages.ts';
+import {type NvmlMessage, READING_KEYS, type ReadingKey, SLOW_KEYS, SLOW_PERIOD_MS} from '../nvml/messages.ts';
 import {askNvml, NvmlSampling} from '../nvml/nvml-process.ts';
+import type {ReadingFrame} from '../nvml/reading-frames.ts';
 import {GpuLog} from './gpu-log.ts';
 import {GpuProcesses} from './gpu-processes.ts';
 import {type GpuHost, type GpuTarget, gpuTarget} from './gpu-target.ts';
@@ -122,7 +116,11 @@ class NvmlRecording implements Recording {
       this.#ready = resolve;
       this.#sampling = new NvmlSampling(
         {do: 'sample', index, uuid, periodMs: this.#context.periodMs},
-        {onMessage: (message) => this.#take(message), onLost: (reason) => this.#lose(reason)},
+        {
+          onMessage: (message) => this.#take(message),
+          onReadings: (frame) => this.#read(frame),
+          onLost: (reason) => this.#lose(reason),
+        },
         {...(env === undefined ? {} : {env}), ...(startMs === undefined ? {} : {startMs})},
       );
     });
@@ -175,10 +173,6 @@ class NvmlRecording implements Recording {
 
   #take(message: NvmlMessage): void {
     if (message.type === 'ready') this.#ready();
-    if (message.type === 'samples') {
-      for (const row of unpackRows(message.rows, READING_KEYS.length + 1)) this.#push(row);
-      for (const row of unpackRows(message.slow, SLOW_KEYS.length + 1)) this.#pushSlow(row);
-    }
     if (message.type === 'processes') {
       const question = this.#questions.get(message.id);
       this.#questions.delete(message.id);
@@ -187,6 +181,13 @@ class NvmlRecording implements Recording {
         this.#processes.take(tMs, message.list, question.tree, question.baseline);
       }
       this.#answered();
+    }
+  }
+
+  #read({kind, rows}: ReadingFrame): void {
+    for (const row of rows) {
+      if (kind === 'fast') this.#push(row);
+      else this.#pushSlow(row);
     }
   }
 
