@@ -22,13 +22,13 @@ interface Language {
 }
 
 /**
- * Written for this project; nothing is taken from the data of any publication. Openings and asides say nothing about any
- * attribute, so that no answer is arguable.
+ * Written for this project; nothing is taken from the data of any publication. Nouns, openings and asides say nothing about
+ * any attribute, so that no answer is arguable; nouns and materials go together, whichever are drawn.
  */
 const LANGUAGES: readonly Language[] = [
   {
     name: 'english',
-    nouns: ['rain jacket', 'desk lamp', 'travel mug', 'trail shoe', 'backpack', 'wool blanket'],
+    nouns: ['rain jacket', 'shoulder bag', 'sun hat', 'trail shoe', 'backpack', 'picnic blanket'],
     openings: ['For sale: a {n}.', 'Now in our shop: {n}.', 'We offer this {n} with a warranty.'],
     asides: [
       'Shipping within two days.',
@@ -40,11 +40,11 @@ const LANGUAGES: readonly Language[] = [
       {name: 'colour', values: ['red', 'navy', 'olive', 'grey'], said: ['It comes in {v}.', 'The colour is {v}.']},
       {
         name: 'material',
-        values: ['cotton', 'steel', 'nylon', 'bamboo'],
+        values: ['cotton', 'linen', 'nylon', 'polyester'],
         said: ['Made of {v}.', 'The material is {v} throughout.'],
       },
       {name: 'weight', values: ['250 g', '480 g', '1.2 kg', '2 kg'], said: ['It weighs {v}.', 'Weight: {v}.']},
-      {name: 'width', values: ['12 cm', '30 cm', '45 cm', '60 cm'], said: ['{v} wide.', 'Its width is {v}.']},
+      {name: 'width', values: ['12 cm', '24 cm', '30 cm', '45 cm'], said: ['{v} wide.', 'Its width is {v}.']},
       {name: 'brand', values: ['Northvale', 'Quillon', 'Marisol', 'Tanebo'], said: ['By {v}.', 'The brand is {v}.']},
       {name: 'condition', values: ['new', 'like new', 'used'], said: ['Condition: {v}.', 'I would call it {v}.']},
       {name: 'season', values: ['summer', 'winter', 'all year'], said: ['Meant for {v}.', 'Season: {v}.']},
@@ -55,7 +55,7 @@ const LANGUAGES: readonly Language[] = [
   },
   {
     name: 'croatian',
-    nouns: ['kišna jakna', 'stolna lampa', 'putna šalica', 'torba za laptop', 'vunena deka', 'sportska bluza'],
+    nouns: ['kišna jakna', 'torba za rame', 'kapa', 'torba za laptop', 'deka za piknik', 'sportska bluza'],
     openings: ['Prodaje se {n}.', 'Od danas u trgovini: {n}.', 'Nudimo: {n}, uz jamstvo.'],
     asides: [
       'Slanje u roku od dva dana.',
@@ -67,11 +67,11 @@ const LANGUAGES: readonly Language[] = [
       {name: 'boja', values: ['crvena', 'tamnoplava', 'maslinasta', 'siva'], said: ['Boja je {v}.', 'Boja: {v}.']},
       {
         name: 'materijal',
-        values: ['pamuk', 'čelik', 'najlon', 'bambus'],
+        values: ['pamuk', 'lan', 'najlon', 'poliester'],
         said: ['Materijal je {v}.', 'Materijal: {v}.'],
       },
       {name: 'težina', values: ['250 g', '480 g', '1,2 kg', '2 kg'], said: ['Teži {v}.', 'Težina: {v}.']},
-      {name: 'širina', values: ['12 cm', '30 cm', '45 cm', '60 cm'], said: ['Široka je {v}.', 'Širina: {v}.']},
+      {name: 'širina', values: ['12 cm', '24 cm', '30 cm', '45 cm'], said: ['Široka je {v}.', 'Širina: {v}.']},
       {
         name: 'marka',
         values: ['Northvale', 'Quillon', 'Marisol', 'Tanebo'],
@@ -90,7 +90,7 @@ const LANGUAGES: readonly Language[] = [
   },
   {
     name: 'spanish',
-    nouns: ['chaqueta de lluvia', 'lámpara de mesa', 'taza de viaje', 'mochila', 'manta de lana', 'zapatilla de monte'],
+    nouns: ['chaqueta de lluvia', 'bandolera', 'gorra', 'mochila', 'manta de pícnic', 'zapatilla de monte'],
     openings: ['Se vende {n}.', 'Ya en nuestra tienda: {n}.', 'Ofrecemos esta {n} con garantía.'],
     asides: [
       'Envío en dos días.',
@@ -102,13 +102,13 @@ const LANGUAGES: readonly Language[] = [
       {name: 'color', values: ['rojo', 'azul marino', 'oliva', 'gris'], said: ['Color: {v}.', 'Es de color {v}.']},
       {
         name: 'material',
-        values: ['algodón', 'acero', 'nailon', 'bambú'],
+        values: ['algodón', 'lino', 'nailon', 'poliéster'],
         said: ['Hecha de {v}.', 'El material es {v}.'],
       },
       {name: 'peso', values: ['250 g', '480 g', '1,2 kg', '2 kg'], said: ['Pesa {v}.', 'Peso: {v}.']},
-      {name: 'ancho', values: ['12 cm', '30 cm', '45 cm', '60 cm'], said: ['Mide {v} de ancho.', 'Ancho: {v}.']},
+      {name: 'ancho', values: ['12 cm', '24 cm', '30 cm', '45 cm'], said: ['Mide {v} de ancho.', 'Ancho: {v}.']},
       {name: 'marca', values: ['Northvale', 'Quillon', 'Marisol', 'Tanebo'], said: ['Es de {v}.', 'La marca es {v}.']},
-      {name: 'estado', values: ['nuevo', 'como nuevo', 'usado'], said: ['Estado: {v}.', 'Diría que está {v}.']},
+      {name: 'estado', values: ['nuevo', 'como nuevo', 'usado'], said: ['Estado: {v}.', 'El estado es {v}.']},
       {
         name: 'temporada',
         values: ['verano', 'invierno', 'todo el año'],
@@ -121,7 +121,7 @@ const LANGUAGES: readonly Language[] = [
   },
   {
     name: 'japanese',
-    nouns: ['レインジャケット', 'デスクランプ', 'トラベルマグ', 'リュックサック', 'ウール毛布', 'トレイルシューズ'],
+    nouns: ['レインジャケット', 'ショルダーバッグ', '帽子', 'リュックサック', 'ピクニックシート', 'トレイルシューズ'],
     openings: ['{n}を販売します。', '当店の{n}です。', '保証付きの{n}を出品します。'],
     asides: [
       '二日以内に発送します。',
@@ -133,11 +133,11 @@ const LANGUAGES: readonly Language[] = [
       {name: '色', values: ['赤', '紺', 'オリーブ', '灰色'], said: ['色は{v}です。', 'カラー:{v}。']},
       {
         name: '素材',
-        values: ['綿', 'ステンレス', 'ナイロン', '竹'],
+        values: ['綿', '麻', 'ナイロン', 'ポリエステル'],
         said: ['素材は{v}です。', '{v}で作られています。'],
       },
       {name: '重さ', values: ['250g', '480g', '1.2kg', '2kg'], said: ['重さは{v}です。', '重量:{v}。']},
-      {name: '幅', values: ['12cm', '30cm', '45cm', '60cm'], said: ['幅は{v}です。', '横幅:{v}。']},
+      {name: '幅', values: ['12cm', '24cm', '30cm', '45cm'], said: ['幅は{v}です。', '横幅:{v}。']},
       {
         name: 'ブランド',
         values: ['Northvale', 'Quillon', 'Marisol', 'Tanebo'],

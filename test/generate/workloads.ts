@@ -10,11 +10,41 @@ interface Language {
   readonly head: string;
   readonly user: string;
   readonly products: readonly string[];
+  /** Bag, pack, bottle, can, pieces, box, jar: in this order in every language, as the products are. */
   readonly sizes: readonly string[];
   /** `{n}` the quantity, `{p}` the product. */
   readonly add: readonly string[];
   readonly remove: readonly string[];
 }
+
+const [BAG, PACK, BOTTLE, CAN, PIECES, BOX, JAR] = [0, 1, 2, 3, 4, 5, 6] as const;
+/** What each product comes in: nobody orders a bottle of rye bread. */
+const SIZES_OF: readonly (readonly number[])[] = [
+  [BAG, PACK, BOX], // oat crackers
+  [BAG, PACK, BOX], // red lentils
+  [BOTTLE, CAN], // pear juice
+  [BAG, PACK], // smoked trout
+  [BAG, PACK, BOX], // barley flakes
+  [BAG, PACK], // goat cheese
+  [JAR], // plum jam
+  [PACK, PIECES], // rye bread
+  [BAG, CAN, JAR], // green olives
+  [BOTTLE], // walnut oil
+  [BAG, BOX], // black tea
+  [BAG, PACK, BOX], // cocoa powder
+  [PACK, CAN, JAR], // chickpeas
+  [BAG, PACK, BOX], // brown rice
+  [BOTTLE], // apple vinegar
+  [PACK, BOX], // honey granola
+  [BAG, PACK], // dried figs
+  [BOTTLE, CAN], // tomato soup
+  [PACK, PIECES], // corn tortillas
+  [JAR], // almond butter
+  [BAG, BOX], // sea salt
+  [BAG, PIECES, BOX], // ginger cookies
+  [BAG, PACK, BOX], // frozen peas
+  [PACK, PIECES], // soy yogurt
+];
 
 /** Written for this project; no text is taken from the paper's data. */
 const LANGUAGES: readonly Language[] = [
@@ -48,10 +78,10 @@ const LANGUAGES: readonly Language[] = [
       'Frozen Peas',
       'Soy Yogurt',
     ],
-    sizes: ['200g bag', '500g pack', '1l bottle', '330ml can', '6 pieces', '750g box'],
+    sizes: ['200g bag', '500g pack', '1l bottle', '330ml can', '6 pieces', '750g box', '350g jar'],
     add: [
       'Could you put {n} {p} into my basket, please?',
-      'I need {n} of {p}.',
+      'I need {n} of the {p}.',
       'add {n} {p}',
       "Let's take {n} {p} this week.",
       'My guests love it, so give me {n} {p} more.',
@@ -96,7 +126,7 @@ const LANGUAGES: readonly Language[] = [
       'Smrznuti grašak',
       'Sojin jogurt',
     ],
-    sizes: ['vrećica 200g', 'paket 500g', 'boca 1l', 'limenka 330ml', '6 komada', 'kutija 750g'],
+    sizes: ['vrećica 200g', 'paket 500g', 'boca 1l', 'limenka 330ml', '6 komada', 'kutija 750g', 'staklenka 350g'],
     add: [
       'Molim te, stavi {n} {p} u košaricu.',
       'Trebam {n} puta {p}.',
@@ -144,7 +174,7 @@ const LANGUAGES: readonly Language[] = [
       'Guisantes',
       'Yogur de soja',
     ],
-    sizes: ['bolsa 200g', 'paquete 500g', 'botella 1l', 'lata 330ml', '6 unidades', 'caja 750g'],
+    sizes: ['bolsa 200g', 'paquete 500g', 'botella 1l', 'lata 330ml', '6 unidades', 'caja 750g', 'tarro 350g'],
     add: [
       '¿Puedes poner {n} {p} en mi cesta, por favor?',
       'Necesito {n} de {p}.',
@@ -192,7 +222,7 @@ const LANGUAGES: readonly Language[] = [
       '冷凍グリーンピース',
       '豆乳ヨーグルト',
     ],
-    sizes: ['200g入り袋', '500gパック', '1リットル瓶', '330ml缶', '6個入り', '750g箱'],
+    sizes: ['200g入り袋', '500gパック', '1リットル瓶', '330ml缶', '6個入り', '750g箱', '350g入り瓶'],
     add: [
       '{p}を{n}個カートに入れてください。',
       '{p}が{n}つ必要です。',
@@ -220,11 +250,13 @@ export function intentPrompts({seed, perLanguage}: {readonly seed: number; reado
   const random = seededRandom(seed);
   const below = (limit: number) => Math.floor(random() * limit);
   const pick = (words: readonly string[]) => words[below(words.length)] ?? '';
+  const sizeOf = ({sizes, products}: Language, name: string): string =>
+    pick((SIZES_OF[products.indexOf(name)] ?? []).map((size) => sizes[size] ?? ''));
   const prompts: Prompt[] = [];
   for (let index = 0; index < perLanguage; index++) {
     for (const language of LANGUAGES) {
       const names = shuffled(language.products, random);
-      const rows = names.map((name) => `${name} (${pick(language.sizes)})`);
+      const rows = names.map((name) => `${name} (${sizeOf(language, name)})`);
       // From two rows to all of them: short and long prompts alike.
       const listed = 2 + below(rows.length - 1);
       const action = random() < 0.6 ? 'add' : 'remove';
