@@ -7,8 +7,10 @@ import {FLOOR_WEIGHT, ROUNDS_CONFIDENCE} from './thresholds.ts';
 
 /** A figure on the log scale with what is known of its error. */
 export interface LogEstimate {
-  /** Natural logarithm of the figure. */
+  /** Natural logarithm of the figure: the median of all values. */
   readonly log: number;
+  /** Mean of the logarithms of the medians of the rounds: what `betweenVariance` is the variance of. */
+  readonly meanLog: number;
   /** Variance from the spread of the rounds: their sample variance ÷ their number. null with one round. */
   readonly betweenVariance: number | null;
   /** Variance from the spread of the requests within rounds, autocorrelation considered. */
@@ -26,6 +28,7 @@ export function logMedian(rounds: readonly (readonly number[])[]): LogEstimate |
   const within = logs.reduce((sum, values) => sum + medianBootstrapVariance(values), 0) / (k * k);
   return {
     log: middle,
+    meanLog: medians.reduce((sum, value) => sum + value, 0) / k,
     betweenVariance: k < 2 ? null : sampleVariance(medians) / k,
     withinVariance: within * varianceInflation(logs),
     rounds: k,
@@ -49,8 +52,13 @@ export function halfWidth(betweenVariance: number, withinVariance: number, df: n
 }
 
 /**
- * 95 % interval of the median of positive values. With one round only, it is the distribution-free interval of order
- * statistics, stretched for autocorrelation: it knows nothing of drift between rounds.
+ * 95 % interval of the median of positive values.
+ *
+ * - From 6 rounds on: the interval of order statistics over the medians of the rounds, whatever makes rounds differ. Six are
+ *   the least of which order statistics hold a median between them with 95 %.
+ * - With 2 to 5: Student's t, see `halfWidth`. It supposes that what rounds differ is about normal on the log scale.
+ * - With one: the interval of order statistics over its requests, stretched for autocorrelation. It knows nothing of
+ *   what differs between rounds.
  *
  * @returns null when there are too few values to say anything (below 6 in one round).
  */
@@ -59,6 +67,16 @@ export function medianInterval(rounds: readonly (readonly number[])[]): Interval
   if (estimate === null) return null;
   const {log, betweenVariance, withinVariance} = estimate;
   if (betweenVariance === null) return orderInterval(rounds, 0.5);
+  const medians = rounds.flatMap((values) => median(values) ?? []);
+  const ofRounds = orderInterval(
+    medians.map((value) => [value]),
+    0.5,
+  );
+  if (ofRounds !== null) {
+    // The median of all requests may lie beside those of the rounds where they are few.
+    const middle = Math.exp(log);
+    return {low: Math.min(middle, ofRounds.low), high: Math.max(middle, ofRounds.high)};
+  }
   const half = halfWidth(betweenVariance, withinVariance, estimate.rounds - 1);
   return {low: Math.exp(log - half), high: Math.exp(log + half)};
 }

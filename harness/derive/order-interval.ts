@@ -2,21 +2,18 @@ import type {Interval} from './bootstrap.ts';
 import {effectiveSampleSize} from './effective-sample-size.ts';
 import {interpolatedRanks} from './order-statistics.ts';
 import {ascending} from './quantile.ts';
-import {CONFIDENCE} from './thresholds.ts';
 
 /**
  * 95 % interval of a quantile of all values, whatever their distribution, wider where values of a round resemble their
  * neighbours. It speaks of rounds like these, and knows nothing of others.
  *
- * @returns null when there are too few values: 29 for a p90, 6 for a median.
+ * @param worth How many independent values they are worth, where it is known; else it is estimated from neighbours.
+ * @returns null when there are too few values: 29 for a p90, 6 for a median; or when they are worth fewer, where that is given.
  */
-export function orderInterval(
-  rounds: readonly (readonly number[])[],
-  p: number,
-  confidence = CONFIDENCE,
-): Interval | null {
+export function orderInterval(rounds: readonly (readonly number[])[], p: number, worth?: number): Interval | null {
   const sorted = ascending(rounds.flat());
-  const ranks = interpolatedRanks(sorted.length, p, effectiveSampleSize(rounds), confidence);
+  if (worth !== undefined && interpolatedRanks(worth, p) === null) return null;
+  const ranks = interpolatedRanks(sorted.length, p, worth ?? effectiveSampleSize(rounds));
   return ranks === null ? null : {low: valueAt(sorted, ranks.low), high: valueAt(sorted, ranks.high)};
 }
 

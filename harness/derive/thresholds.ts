@@ -78,3 +78,16 @@ export const RAPL_ENERGY_MIN_S = 0.5;
 
 /** Smallest relative difference in speed that matters when results are compared. Ours; criterion.rs uses 1 %. */
 export const SMALLEST_EFFECT = 0.02;
+
+/**
+ * How much faster or slower a host may be in another run, for all rounds of it alike: a shared virtual machine ran the
+ * very same 0.80 to 1.27 times as fast an hour later. Ours.
+ */
+export const RUN_DRIFT = 0.3;
+
+/**
+ * Paired rounds from which a comparison leaves out this share of the ratios at each end. Of fewer rounds too little would
+ * remain: Student's t of four degrees of freedom is a third wider than that of nine.
+ */
+export const TRIMMED_FROM = 10;
+export const TRIMMED = 0.2;

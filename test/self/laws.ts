@@ -20,6 +20,8 @@ export interface Variation {
   /** How much slower the last request of a round is than its first, on the log scale: linear. */
   readonly drift?: number;
   readonly effect?: Effect;
+  /** Most rounds are alike and a few are slowed, some by much: what a few rounds may not have met. */
+  readonly oneSided?: true;
 }
 
 export const lognormal = (sigma: number): Law => ({

@@ -47,6 +47,20 @@ describe('medianInterval', () => {
     expect(medianInterval([[]])).toBeNull();
   });
 
+  it('is that of order statistics over the rounds from six rounds on, whatever lies within them', () => {
+    const medians = [103, 100, 108, 101, 99, 104];
+    const rounds = medians.map((value) => [value * 0.5, value, value * 3]);
+    expect(medianInterval(rounds)).toEqual(
+      orderInterval(
+        medians.map((value) => [value]),
+        0.5,
+      ),
+    );
+    // One round that stood still moves an end as far as its neighbour at most.
+    const spoiled = [...rounds.slice(0, 5), [1e4, 1e4, 1e4]];
+    expect(medianInterval([...spoiled, ...rounds])?.high).toBeLessThan(109);
+  });
+
   it('says nothing of values that have no logarithm', () => {
     expect(medianInterval([[0, 1, 2, 3, 4, 5, 6]])).toBeNull();
   });

@@ -57,6 +57,16 @@ describe('quantileInterval', () => {
     expect(five?.high).toBeLessThan(three?.high ?? 0);
   });
 
+  it('supposes nothing of the rounds from 29 on', () => {
+    // Rounds that differ by nothing but one that is slowed a lot: a normal law would reach far beyond all others.
+    const rounds = Array.from({length: 60}, (_, index) => same(index === 7 ? 3 : 0.001 * index));
+    const interval = quantileInterval(rounds, 0.9);
+    expect(Math.log(interval?.high ?? 9)).toBeLessThan(0.06);
+    expect(Math.log(interval?.low ?? 0)).toBeGreaterThan(0.045);
+    const few = quantileInterval(rounds.slice(0, 28), 0.9);
+    expect(Math.log(few?.high ?? 0)).toBeGreaterThan(0.3);
+  });
+
   it('says nothing below 29 values', () => {
     expect(quantileInterval([around(1).slice(0, 14), around(1).slice(0, 14)], 0.9)).toBeNull();
     expect(quantileInterval([], 0.9)).toBeNull();
