@@ -1,6 +1,7 @@
 import type {ColumnName, ResultRow} from '../contract/columns.ts';
 import {BenchError} from '../contract/errors.ts';
-import {CONFIDENCE, SMALLEST_EFFECT} from '../derive/thresholds.ts';
+import {normalQuantile, studentCritical} from '../derive/special.ts';
+import {CONFIDENCE, RUN_DRIFT, SMALLEST_EFFECT, TRIMMED, TRIMMED_FROM} from '../derive/thresholds.ts';
 import {holm} from './holm.ts';
 import {isaCap, type MeasuredCell, type Speed, valuesByRound} from './measured-cell.ts';
 import {type Ratio, ratioOf, ratioOfRounds, ratioOfRuns} from './ratio.ts';
@@ -58,6 +59,10 @@ export interface Comparison {
   readonly change: Change;
   /** Why, in words, when ambiguous. */
   readonly reason: string;
+  /** How much faster or slower the host may have been, for one run each: its interval allows for it. null: it is measured. */
+  readonly drift: number | null;
+  /** Rounds that would narrow the interval to the smallest effect, where rounds are paired and it is wider. */
+  readonly roundsWanted: number | null;
   /** Columns that differ although the cell is the same: `runner_version 3.22.1 → 3.23.0`. */
   readonly changed: readonly string[];
 }
@@ -87,10 +92,10 @@ interface Pair {
 export interface CompareOptions {
   readonly smallestEffect?: number;
   /**
-   * The host is known to be as fast during one run as during another: then one run each is enough, and is judged by its
-   * rounds. Nothing in two runs can show that it is so.
+   * Of one run each: how much faster or slower the host may have been in one of them, as a ratio. 0 for a host that is
+   * known to be as fast during one run as during another. Nothing in two runs can show how much it is.
    */
-  readonly steadyHost?: boolean;
+  readonly drift?: number;
 }
 
 /**
@@ -98,9 +103,9 @@ export interface CompareOptions {
  * Either may hold several runs of a cell.
  *
  * `faster` or `slower`: the difference is significant among all comparisons, and at least `smallestEffect`. `same`:
- * the whole interval lies within it. Everything else is `ambiguous`: measure longer. With one run each, everything is:
- * a shared host was seen to run the same 0.80 to 1.27 times as fast an hour later, and no number of rounds
- * shows that.
+ * the whole interval lies within it. Everything else is `ambiguous`: measure longer. With one run each, the interval is
+ * widened by what a host may differ from run to run (`drift`), which no number of rounds shows: only more than that is
+ * faster or slower, and nothing is the same.
  *
  * @throws {BenchError} NOT_COMPARABLE when no cell of the two can be compared; the message names what differs.
  */
@@ -181,13 +186,13 @@ export function compareWithin(
 function reported(
   pairs: readonly Pair[],
   notCompared: readonly NotCompared[],
-  {smallestEffect = SMALLEST_EFFECT, steadyHost = false}: CompareOptions,
+  {smallestEffect = SMALLEST_EFFECT, drift = RUN_DRIFT}: CompareOptions,
   noBase: boolean,
 ): ComparisonReport {
   const refused = [...notCompared];
   const measured = pairs.flatMap((pair) => {
     const ratios = METRICS.flatMap((metric) => {
-      const ratio = ratioOfPair(metric, pair, steadyHost);
+      const ratio = ratioOfPair(metric, pair, drift);
       return ratio === null ? [] : [{...pair, metric, ratio}];
     });
     if (ratios.length === 0) refused.push({cellId: pair.now[0].row.cell_id ?? '', reason: 'no speed in both'});
@@ -200,12 +205,8 @@ function reported(
   const comparisons = measured.map(({base, now, metric, ratio}): Comparison => {
     const at = tested.findIndex((pair) => pair.ratio === ratio);
     const adjustedP = at < 0 ? null : (adjusted[at] ?? null);
-    const {change, reason} = judge(
-      ratio,
-      adjustedP,
-      smallestEffect,
-      base.length + now.length === 2 && !inOneRun(base, now),
-    );
+    const allowed = base.length + now.length === 2 && !inOneRun(base, now) ? drift : null;
+    const {change, reason} = judge(ratio, adjustedP, smallestEffect, allowed ?? 0);
     const [before, after] = [base[0].row, now[0].row];
     return {
       cellId: after.cell_id ?? '',
@@ -217,6 +218,8 @@ function reported(
       adjustedP,
       change,
       reason,
+      drift: allowed,
+      roundsWanted: change === 'ambiguous' ? roundsWanted(ratio, Math.log1p(smallestEffect)) : null,
       changed: [...MUST_EQUAL, ...MAY_DIFFER]
         .filter((name) => before[name] !== after[name])
         .map((name) => `${name} ${before[name] ?? 'unknown'} → ${after[name] ?? 'unknown'}`),
@@ -225,18 +228,16 @@ function reported(
   return {comparisons, notCompared: refused};
 }
 
-function ratioOfPair(metric: Speed, {base, now}: Pair, steadyHost: boolean): Ratio | null {
+function ratioOfPair(metric: Speed, {base, now}: Pair, drift: number): Ratio | null {
   if (inOneRun(base, now)) return pairedRatio(metric, base, now);
   const rounds = (cells: readonly MeasuredCell[]) => cells.map((cell) => valuesByRound(cell, metric));
   const replicated = base.length + now.length > 2 ? ratioOfRuns(rounds(now), rounds(base)) : null;
-  if (replicated !== null) return replicated;
-  const ratio = ratioOf(metric, now[0], base[0]);
-  return ratio === null || steadyHost ? ratio : {...ratio, low: null, high: null, p: null, how: 'point'};
+  return replicated ?? ratioOf(metric, now[0], base[0], {drift});
 }
 
 /** Rounds of several runs are told apart, and each is paired within its run. */
 function pairedRatio(metric: Speed, base: Pair['base'], now: Pair['now']): Ratio | null {
-  if (base.length === 1) return ratioOf(metric, now[0], base[0]);
+  if (base.length === 1) return ratioOf(metric, now[0], base[0], {trimmed: true});
   const [a, b] = [now, base].map(
     (cells) =>
       new Map(
@@ -246,7 +247,7 @@ function pairedRatio(metric: Speed, base: Pair['base'], now: Pair['now']): Ratio
         }),
       ),
   );
-  return a === undefined || b === undefined ? null : ratioOfRounds(a, b, true);
+  return a === undefined || b === undefined ? null : ratioOfRounds(a, b, true, {trimmed: true});
 }
 
 const MOST_ROUNDS = 1e6;
@@ -260,14 +261,11 @@ function judge(
   {ratio, low, high}: Ratio,
   adjustedP: number | null,
   smallest: number,
-  oneRunEach: boolean,
+  drift: number,
 ): {change: Change; reason: string} {
   const [lowest, highest] = [1 / (1 + smallest), 1 + smallest];
   if (low === null || high === null || adjustedP === null) {
-    return {
-      change: 'ambiguous',
-      reason: oneRunEach ? ONE_RUN_EACH : 'one round only: what differs between rounds is not known',
-    };
+    return {change: 'ambiguous', reason: 'one round only: what differs between rounds is not known'};
   }
   if (low >= lowest && high <= highest) return {change: 'same', reason: ''};
   const significant = adjustedP < 1 - CONFIDENCE;
@@ -277,11 +275,35 @@ function judge(
     ? 'the difference may be too small to matter'
     : low > 1 || high < 1
       ? 'not significant among so many comparisons'
-      : 'the interval holds both a difference and none';
+      : drift > 0
+        ? 'one run each: no more than the host may differ from run to run'
+        : 'the interval holds both a difference and none';
   return {change: 'ambiguous', reason};
 }
 
-const ONE_RUN_EACH = 'one run each: how much the host differs from run to run is not known';
+/** Nobody measures more than this many rounds to learn of one cell. */
+const MOST_ROUNDS_WANTED = 1000;
+
+/**
+ * How many rounds would narrow an interval of paired rounds to ± `half` on the log scale, if they vary as those that were
+ * measured. Whoever measures until an interval is narrow enough looks at its width and not at the verdict: that
+ * leaves its coverage nearly as it is, which looking at the verdict would not.
+ *
+ * @returns null where rounds are not paired, or more than a thousand would be needed.
+ */
+function roundsWanted({how, ratio, high, rounds: [rounds]}: Ratio, half: number): number | null {
+  if (how !== 'paired-rounds' || high === null) return null;
+  const t = (n: number): number =>
+    studentCritical((n < TRIMMED_FROM ? n : n - 2 * Math.floor(TRIMMED * n)) - 1, CONFIDENCE);
+  const spread = (Math.log(high / ratio) * Math.sqrt(rounds)) / t(rounds);
+  // Student's t is a little more than the normal quantile: the search begins close below its end.
+  let wanted = Math.max(rounds + 1, Math.ceil(((normalQuantile((1 + CONFIDENCE) / 2) * spread) / half) ** 2));
+  while (wanted <= MOST_ROUNDS_WANTED) {
+    if ((t(wanted) * spread) / Math.sqrt(wanted) <= half) return wanted;
+    wanted++;
+  }
+  return null;
+}
 
 /** Why two rows of one cell id cannot be compared; null when they can. */
 function refusalOf(before: ResultRow, after: ResultRow): string | null {

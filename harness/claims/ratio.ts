@@ -2,7 +2,8 @@ import type {ColumnName} from '../contract/columns.ts';
 import {halfWidth, logMedian, medianInterval, sampleVariance} from '../derive/median-interval.ts';
 import {median} from '../derive/quantile.ts';
 import {studentCritical, studentTwoSidedP} from '../derive/special.ts';
-import {CONFIDENCE} from '../derive/thresholds.ts';
+import {CONFIDENCE, TRIMMED_FROM} from '../derive/thresholds.ts';
+import {trimmedMean} from '../derive/trimmed-mean.ts';
 import {MEDIANS, type MeasuredCell, valuesByRound} from './measured-cell.ts';
 
 /** One figure of a cell ÷ that of another. */
@@ -19,31 +20,47 @@ export interface Ratio {
   readonly rounds: readonly [number, number];
 }
 
+export interface RatioOptions {
+  /**
+   * Of two runs: how much faster or slower the host may have been in one of them, 0.3 for × 0.77 to × 1.3. It is a bound and
+   * not a spread, hence it moves both ends of the interval as far as it goes.
+   */
+  readonly drift?: number;
+  /**
+   * Of ten paired rounds and more: without the outer fifths (`trimmedMean`), which tells small differences in spite of
+   * rounds that a neighbour spoiled. Ratios that shall multiply out leave nothing out.
+   */
+  readonly trimmed?: boolean;
+}
+
 /**
  * Ratio of a column of two cells, with its interval on the log scale.
  *
  * Two cells of one run were measured in turn, round by round: their rounds are paired (geometric mean of the ratios of
- * round medians), and what moved both alike cancels. Cells of two runs are two samples: ratio of their medians, Welch;
+ * round medians), and what moved both alike cancels. Cells of two runs are two samples: ratio of the geometric means of
+ * their round medians, Welch;
  * what differs between runs as wholes is not in that interval (`ratioOfRuns`). Where requests are not at hand the
  * intervals of the rows are combined. A figure without an interval, such as a peak of memory, gives a bare ratio.
  *
  * @returns null when one of the two has no such figure.
  */
-export function ratioOf(column: ColumnName, cell: MeasuredCell, against: MeasuredCell): Ratio | null {
+export function ratioOf(
+  column: ColumnName,
+  cell: MeasuredCell,
+  against: MeasuredCell,
+  how: RatioOptions = {},
+): Ratio | null {
   const figure = MEDIANS.find((name) => name === column);
+  const sameRun = cell.row.run_id === against.row.run_id;
   const measured =
     figure === undefined
-      ? ratioOfCosts(column, cell, against)
-      : ratioOfRounds(
-          valuesByRound(cell, figure),
-          valuesByRound(against, figure),
-          cell.row.run_id === against.row.run_id,
-        );
-  return measured ?? ratioOfRows(column, cell, against);
+      ? ratioOfCosts(column, cell, against, how)
+      : ratioOfRounds(valuesByRound(cell, figure), valuesByRound(against, figure), sameRun, how);
+  return measured ?? ratioOfRows(column, cell, against, sameRun ? {} : how);
 }
 
 /** A cost is a price ÷ a rate: its ratio is as sure as that of the rates, the other way round. */
-function ratioOfCosts(column: ColumnName, cell: MeasuredCell, against: MeasuredCell): Ratio | null {
+function ratioOfCosts(column: ColumnName, cell: MeasuredCell, against: MeasuredCell, how: RatioOptions): Ratio | null {
   const rate =
     column === 'usd_per_1k_requests'
       ? 'requests_per_s'
@@ -52,7 +69,7 @@ function ratioOfCosts(column: ColumnName, cell: MeasuredCell, against: MeasuredC
         : null;
   const [price, otherPrice] = [cell.row.price_usd_per_hour, against.row.price_usd_per_hour];
   if (rate === null || price === null || otherPrice === null || otherPrice <= 0) return null;
-  const rates = ratioOf(rate, against, cell);
+  const rates = ratioOf(rate, against, cell, how);
   if (rates === null) return null;
   return scaled({...rates, rounds: [rates.rounds[1], rates.rounds[0]]}, price / otherPrice);
 }
@@ -110,6 +127,7 @@ export function ratioOfRounds(
   a: ReadonlyMap<number, readonly number[]>,
   b: ReadonlyMap<number, readonly number[]>,
   sameRun: boolean,
+  {drift = 0, trimmed = false}: RatioOptions = {},
 ): Ratio | null {
   const common = [...a.keys()].filter((round) => b.has(round));
   const paired = sameRun && common.length >= 2;
@@ -117,23 +135,28 @@ export function ratioOfRounds(
     paired ? common.map((round) => rounds.get(round) ?? []) : [...rounds.values()];
   const [first, second] = [logMedian(pick(a)), logMedian(pick(b))];
   if (first === null || second === null) return null;
-  const log = first.log - second.log;
   const within = first.withinVariance + second.withinVariance;
   const rounds = [first.rounds, second.rounds] as const;
   if (paired) {
     const differences = common.map((round) => logOfMedian(a.get(round)) - logOfMedian(b.get(round)));
+    if (trimmed && differences.length >= TRIMMED_FROM) {
+      const {mean, variance, df} = trimmedMean(differences);
+      const half = studentCritical(df, CONFIDENCE) * Math.sqrt(variance);
+      return finish(mean, evenly(half), df, 'paired-rounds', rounds);
+    }
     const df = differences.length - 1;
     const between = sampleVariance(differences) / differences.length;
     // Not the ratio of the two pooled medians: there, a drift that both share would not cancel.
-    const mean = differences.reduce((sum, value) => sum + value, 0) / differences.length;
-    return finish(mean, evenly(halfWidth(between, within, df)), df, 'paired-rounds', rounds);
+    return finish(first.meanLog - second.meanLog, evenly(halfWidth(between, within, df)), df, 'paired-rounds', rounds);
   }
   if (first.betweenVariance === null || second.betweenVariance === null) {
-    return {ratio: Math.exp(log), low: null, high: null, p: null, how: 'point', rounds};
+    return {ratio: Math.exp(first.log - second.log), low: null, high: null, p: null, how: 'point', rounds};
   }
+  // The mean of rounds, which the variance is about. Of rounds that are only ever slowed it is no median, in both alike.
+  const log = first.meanLog - second.meanLog;
   const between = first.betweenVariance + second.betweenVariance;
   const df = welch(first.betweenVariance, first.rounds - 1, second.betweenVariance, second.rounds - 1);
-  return finish(log, evenly(halfWidth(between, within, df)), df, 'two-samples', rounds);
+  return finish(log, evenly(halfWidth(between, within, df)), df, 'two-samples', rounds, Math.log1p(drift));
 }
 
 /**
@@ -188,7 +211,12 @@ function armOf(runs: readonly ReadonlyMap<number, readonly number[]>[]): Arm | n
   };
 }
 
-function ratioOfRows(column: ColumnName, {row: a}: MeasuredCell, {row: b}: MeasuredCell): Ratio | null {
+function ratioOfRows(
+  column: ColumnName,
+  {row: a}: MeasuredCell,
+  {row: b}: MeasuredCell,
+  {drift = 0}: RatioOptions,
+): Ratio | null {
   const [x, y] = [a[column], b[column]];
   if (typeof x !== 'number' || typeof y !== 'number' || x <= 0 || y <= 0) return null;
   const rounds = [a.rounds ?? 0, b.rounds ?? 0] as const;
@@ -200,7 +228,7 @@ function ratioOfRows(column: ColumnName, {row: a}: MeasuredCell, {row: b}: Measu
   const df = Math.min(rounds[0], rounds[1]) - 1;
   // The far side of one meets the near side of the other (MOVER: Zou & Donner 2008, Stat. Med. 27), each in quadrature.
   const reach = {below: Math.hypot(reachA.below, reachB.above), above: Math.hypot(reachA.above, reachB.below)};
-  return finish(Math.log(x / y), reach, df, 'intervals-of-rows', rounds);
+  return finish(Math.log(x / y), reach, df, 'intervals-of-rows', rounds, Math.log1p(drift));
 }
 
 /** How far an interval reaches below and above its figure, on the log scale. */
@@ -223,12 +251,21 @@ function finish(
   df: number,
   how: Ratio['how'],
   rounds: readonly [number, number],
+  drift = 0,
 ): Ratio {
   // Scaled so that p is 0.05 exactly where the interval touches 1.
   const half = log > 0 ? below : above;
-  const t = half === 0 ? Number.POSITIVE_INFINITY : (Math.abs(log) / half) * studentCritical(df, CONFIDENCE);
-  const p = log === 0 ? 1 : t === Number.POSITIVE_INFINITY ? 0 : studentTwoSidedP(t, df);
-  return {ratio: Math.exp(log), low: Math.exp(log - below), high: Math.exp(log + above), p, how, rounds};
+  const distance = Math.max(0, Math.abs(log) - drift);
+  const t = half === 0 ? Number.POSITIVE_INFINITY : (distance / half) * studentCritical(df, CONFIDENCE);
+  const p = distance === 0 ? 1 : t === Number.POSITIVE_INFINITY ? 0 : studentTwoSidedP(t, df);
+  return {
+    ratio: Math.exp(log),
+    low: Math.exp(log - below - drift),
+    high: Math.exp(log + above + drift),
+    p,
+    how,
+    rounds,
+  };
 }
 
 function evenly(half: number): Reach {

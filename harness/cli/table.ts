@@ -1,3 +1,4 @@
+import type {ResultRow} from '../contract/columns.ts';
 import {plain} from './terminal.ts';
 
 export interface TableColumn {
@@ -62,4 +63,23 @@ export function fitTable(
     text: [...head, rule, ...body].join('\n'),
     leftOut: measured.filter((one) => !kept.includes(one)).map(({titles}) => titles.join(' ')),
   };
+}
+
+/** Where a cell was measured: what its table has above it. */
+export function placeOf({model, device, workload}: ResultRow): string {
+  return `${model} on ${device}, ${workload}`;
+}
+
+/** One table for each place, with its name above it, in the order in which places first come. */
+export function renderTables(
+  columns: readonly TableColumn[],
+  rows: readonly {readonly place: string; readonly cells: readonly string[]}[],
+): string {
+  const places = new Map<string, (readonly string[])[]>();
+  for (const {place, cells} of rows) {
+    const known = places.get(place);
+    if (known === undefined) places.set(place, [cells]);
+    else known.push(cells);
+  }
+  return [...places].map(([place, cells]) => `${plain(place)}\n${renderTable(columns, cells)}`).join('\n\n');
 }

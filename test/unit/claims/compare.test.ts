@@ -34,7 +34,7 @@ describe('holm', () => {
   });
 });
 
-const STEADY = {steadyHost: true};
+const STEADY = {drift: 0};
 
 describe('compareCells of a host that is known to be steady', () => {
   it('calls equal speeds the same', () => {
@@ -123,16 +123,42 @@ const runs = (name: string, days: readonly number[], over: CellInput = {}) =>
   );
 
 describe('compareCells of runs at different times', () => {
-  it('says nothing of one run each, however far apart they are', () => {
-    const one = decode(compareCells([base()], [now({tpotUs: [40_000, 40_040, 39_960]})]));
-    expect(one).toMatchObject({
+  it('allows one run each what a host may differ from run to run', () => {
+    const within = decode(compareCells([base()], [now({tpotUs: [24_000, 24_048, 23_952]})]));
+    expect(within).toMatchObject({
       change: 'ambiguous',
-      reason: 'one run each: how much the host differs from run to run is not known',
-      adjustedP: null,
+      reason: 'one run each: no more than the host may differ from run to run',
+      adjustedP: 1,
       runs: [1, 1],
+      drift: 0.3,
+      roundsWanted: null,
     });
-    expect(one?.ratio).toMatchObject({low: null, high: null, how: 'point'});
-    expect(one?.ratio.ratio).toBeCloseTo(0.5, 3);
+    const [low, high] = [within?.ratio.low ?? 0, within?.ratio.high ?? 0];
+    expect(low).toBeLessThan(1 / 1.2 / 1.3);
+    expect(high).toBeGreaterThan(1.3 / 1.2);
+    // What no host does by itself is found, and never is anything the same.
+    const beyond = decode(compareCells([base()], [now({tpotUs: [40_000, 40_080, 39_920]})]));
+    expect(beyond).toMatchObject({change: 'slower', drift: 0.3});
+    expect(beyond?.ratio.ratio).toBeCloseTo(0.5, 3);
+    expect(beyond?.ratio.high).toBeGreaterThan(0.65);
+    expect(decode(compareCells([base()], [now()]))?.change).toBe('ambiguous');
+  });
+
+  it('widens the interval of one run each by the drift and by nothing else', () => {
+    fc.assert(
+      fc.property(fc.integer({min: 10_000, max: 40_000}), fc.double({min: 0, max: 1, noNaN: true}), (us, drift) => {
+        const slower = now({tpotUs: [us, us * 1.01, us * 0.99]});
+        const steady = decode(compareCells([base()], [slower], STEADY))?.ratio;
+        const allowing = decode(compareCells([base()], [slower], {drift}))?.ratio;
+        expect((allowing?.low ?? 0) * (1 + drift)).toBeCloseTo(steady?.low ?? 0, 9);
+        expect((allowing?.high ?? 0) / (1 + drift)).toBeCloseTo(steady?.high ?? 0, 9);
+        expect(allowing?.p ?? 0).toBeGreaterThanOrEqual(steady?.p ?? 1);
+        // p is below 0.05 where, and only where, the interval leaves 1 out.
+        const out = (allowing?.low ?? 0) > 1 || (allowing?.high ?? 0) < 1;
+        expect((allowing?.p ?? 0) < 0.05).toBe(out);
+      }),
+      {numRuns: 50},
+    );
   });
 
   it('judges by what runs of the same differ', () => {
@@ -182,7 +208,6 @@ describe('compareCells of runs at different times', () => {
         if (comparisons.some(({change}) => change === 'faster' || change === 'slower')) alarms++;
       }
       expect(alarms / pairs).toBeLessThanOrEqual(0.05);
-      if (a + b === 2) expect(alarms).toBe(0);
     }
   });
 });
@@ -202,6 +227,58 @@ describe('compareWithin', () => {
     expect(one?.ratio.how).toBe('paired-rounds');
     expect(one?.ratio.ratio).toBeCloseTo(1 / 1.051, 3);
     expect(decode(compareWithin([cell('old', drift), cell('new', drift)], sides, []))?.change).toBe('same');
+  });
+
+  it('finds 5 % in spite of a round that a neighbour spoiled, from ten rounds on', () => {
+    const random = seededRandom(3);
+    const rounds = Array.from({length: 12}, () => 20_000 * Math.exp(0.01 * normal(random)));
+    const slower = rounds.map((us, round) => us * 1.05 * Math.exp(0.01 * normal(random)) * (round === 4 ? 1.6 : 1));
+    const one = decode(compareWithin([cell('old', rounds), cell('new', slower)], sides, []));
+    expect(one).toMatchObject({change: 'slower', roundsWanted: null});
+    expect(one?.ratio.ratio).toBeGreaterThan(1 / 1.07);
+    expect(one?.ratio.high).toBeLessThan(1);
+  });
+
+  it('tells how many rounds would be enough, where rounds can settle it', () => {
+    const [a, b] = [
+      [0.02, -0.02, 0.03, -0.03, 0.01],
+      [-0.02, 0.02, -0.02, 0.03, 0],
+    ].map((noise) => noise.map((log) => 20_000 * Math.exp(log)));
+    const report = (effect: number) =>
+      decode(compareWithin([cell('old', a ?? []), cell('new', b ?? [])], sides, [], {smallestEffect: effect}));
+    const [two, five] = [report(0.02)?.roundsWanted ?? 0, report(0.05)?.roundsWanted ?? 0];
+    expect(report(0.02)?.change).toBe('ambiguous');
+    expect(five).toBeGreaterThan(5);
+    // Width falls with the root of the rounds, and Student's t beside it.
+    expect(two).toBeGreaterThan(3 * five);
+    expect(two).toBeLessThan(7 * five);
+    expect(report(0.0001)?.roundsWanted).toBeNull();
+  });
+
+  it('finds 5 % in spite of a round that a neighbour spoiled, from ten rounds on', () => {
+    const random = seededRandom(3);
+    const rounds = Array.from({length: 12}, () => 20_000 * Math.exp(0.01 * normal(random)));
+    const slower = rounds.map((us, round) => us * 1.05 * Math.exp(0.01 * normal(random)) * (round === 4 ? 1.6 : 1));
+    const one = decode(compareWithin([cell('old', rounds), cell('new', slower)], sides, []));
+    expect(one).toMatchObject({change: 'slower', roundsWanted: null});
+    expect(one?.ratio.ratio).toBeGreaterThan(1 / 1.07);
+    expect(one?.ratio.high).toBeLessThan(1);
+  });
+
+  it('tells how many rounds would be enough, where rounds can settle it', () => {
+    const [a, b] = [
+      [0.02, -0.02, 0.03, -0.03, 0.01],
+      [-0.02, 0.02, -0.02, 0.03, 0],
+    ].map((noise) => noise.map((log) => 20_000 * Math.exp(log)));
+    const report = (effect: number) =>
+      decode(compareWithin([cell('old', a ?? []), cell('new', b ?? [])], sides, [], {smallestEffect: effect}));
+    const [two, three] = [report(0.02)?.roundsWanted ?? 0, report(0.03)?.roundsWanted ?? 0];
+    expect(report(0.02)?.change).toBe('ambiguous');
+    expect(three).toBeGreaterThan(5);
+    // The width falls with the root of the rounds, and a little more by Student's t.
+    expect(two / three).toBeGreaterThan(1.8);
+    expect(two / three).toBeLessThan(2.4);
+    expect(report(0.0001)?.roundsWanted).toBeNull();
   });
 
   it('puts the rounds of several runs together', () => {
