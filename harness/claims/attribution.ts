@@ -33,9 +33,12 @@ export interface Attribution {
   /** Share of the memory bandwidth: of the cell, and of its 16-bit control. */
   readonly bandwidthRatio: number | null;
   readonly controlBandwidthRatio: number | null;
-  /** Commands that would measure the controls that are missing. */
+  /** Commands that would measure the controls that are missing, each with what its matrix would have to be given first. */
   readonly missing: readonly string[];
 }
+
+/** Whether a matrix, by its name, has cells of a format in an engine. */
+type InMatrix = (matrix: string, runner: string, format: string) => boolean;
 
 /** The engine that a format's 16-bit baseline runs in: PyTorch, as in the publications. */
 const BASELINE = {runner: 'transformers', format: 'fp16'} as const;
@@ -55,15 +58,25 @@ const BASELINE = {runner: 'transformers', format: 'fp16'} as const;
  * The four telescope: within one run their product is the total exactly, and nearly where cells come from several runs.
  * Intervals are on the log scale, paired by rounds where both cells ran in one run. Prefill and decode are never mixed;
  * a prompt of one token has no prefill.
+ *
+ * @param inMatrix For the commands that would measure what is missing.
  */
-export function attribute(cells: readonly MeasuredCell[]): Attribution[] {
+export function attribute(cells: readonly MeasuredCell[], inMatrix: InMatrix = () => true): Attribution[] {
   return cells
     .filter(({row}) => row.status === 'ok' && isQuantized(row.format))
-    .flatMap((cell) => [attributePhase(cell, cells, 'prefill'), attributePhase(cell, cells, 'decode')])
+    .flatMap((cell) => [
+      attributePhase(cell, cells, 'prefill', inMatrix),
+      attributePhase(cell, cells, 'decode', inMatrix),
+    ])
     .filter(({row, phase}) => row[COLUMN[phase]] !== null && !(phase === 'prefill' && row.prompt_tokens === 1));
 }
 
-function attributePhase(cell: MeasuredCell, cells: readonly MeasuredCell[], phase: Phase): Attribution {
+function attributePhase(
+  cell: MeasuredCell,
+  cells: readonly MeasuredCell[],
+  phase: Phase,
+  inMatrix: InMatrix,
+): Attribution {
   const column = COLUMN[phase];
   const {row} = cell;
   const format = row.format as Format; // isQuantized has looked it up
@@ -80,8 +93,10 @@ function attributePhase(cell: MeasuredCell, cells: readonly MeasuredCell[], phas
   const runtime = runtimeFactor(row, control, baseline, column);
   const bytes = phase === 'decode' ? bytesFactor(best.row, control?.row ?? null) : null;
   const missing = [
-    ...(control === null ? [commandFor(row, row.runner, own16)] : []),
-    ...(baseline === null && row.runner !== BASELINE.runner ? [commandFor(row, BASELINE.runner, BASELINE.format)] : []),
+    ...(control === null ? [commandFor(row, row.runner ?? '', own16, inMatrix)] : []),
+    ...(baseline === null && row.runner !== BASELINE.runner
+      ? [commandFor(row, BASELINE.runner, BASELINE.format, inMatrix)]
+      : []),
   ];
   return {
     row,
@@ -186,7 +201,11 @@ function nameOf({runner, format, kernel}: ResultRow): string {
   return [runner, format, kernel].filter((part) => part !== null).join(' ');
 }
 
-function commandFor(row: ResultRow, runner: string | null, format: string): string {
+function commandFor(row: ResultRow, runner: string, format: string, inMatrix: InMatrix): string {
   const {model, device, workload} = row;
-  return measureCommand(`matrices/${row.matrix}.yaml`, {model, format, runner, device, workload});
+  const file = `matrices/${row.matrix}.yaml`;
+  const command = measureCommand(file, {model, format, runner, device, workload});
+  return inMatrix(row.matrix ?? '', runner, format)
+    ? command
+    : `${command} (after adding ${format} and ${runner} to ${file}, which has no such cells)`;
 }

@@ -57,15 +57,13 @@ export function controlOf(
 /** A value that a POSIX shell reads back as the same text: names come from files that others wrote. */
 const quoted = (text: string): string => (/^[\w@%+:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
-/** `bench matrix FILE --only …` that would measure the cells meant. */
+/** `bench matrix FILE --only …` that would measure the cells meant; several globs of a key widen the choice. */
 export function measureCommand(
   matrix: string,
   keys: Readonly<Record<string, string | readonly string[] | null>>,
 ): string {
-  const only = Object.entries(keys).flatMap(([key, value]) => {
-    // --only takes one glob a key; of several the first is named.
-    const glob = typeof value === 'string' ? value : value?.[0];
-    return glob === undefined ? [] : [`--only ${key}=${quoted(glob)}`];
-  });
+  const only = Object.entries(keys).flatMap(([key, value]) =>
+    [value ?? []].flat().map((glob) => `--only ${key}=${quoted(glob)}`),
+  );
   return ['bench matrix', quoted(matrix), ...only].join(' ');
 }

@@ -162,17 +162,24 @@ function withoutRepeats(entries: readonly LedgerEntry[]): LedgerEntry[] {
   return [...new Map(entries.map((entry) => [key(entry), entry])).values()];
 }
 
-/** Per device and workload the entry that "up to" speaks of. */
+/**
+ * Per device and workload the entry that "up to" speaks of, with how many it was picked from: its interval is that of one
+ * cell and knows nothing of the choice, and the best of many is a little luckier than it will be again.
+ */
 function extremes(entries: readonly LedgerEntry[], of: 'highest' | 'lowest'): LedgerEntry[] {
-  const best = new Map<string, LedgerEntry>();
-  const sign = of === 'highest' ? 1 : -1;
+  const places = new Map<string, LedgerEntry[]>();
   for (const entry of entries) {
     const key = `${entry.device} ${entry.workload}`;
-    const known = best.get(key);
-    const value = sign * (entry.ratio?.ratio ?? Number.NaN);
-    if (known === undefined || value > sign * (known.ratio?.ratio ?? Number.NaN)) best.set(key, entry);
+    const known = places.get(key);
+    if (known === undefined) places.set(key, [entry]);
+    else known.push(entry);
   }
-  return [...best.values()];
+  const sign = of === 'highest' ? 1 : -1;
+  const height = ({ratio}: LedgerEntry): number => sign * (ratio?.ratio ?? Number.NaN);
+  return [...places.values()].flatMap((here) => {
+    const best = here.reduce((a, b) => (height(b) > height(a) ? b : a));
+    return here.length === 1 ? [best] : [{...best, finding: `${best.finding}, the ${of} of ${here.length}`}];
+  });
 }
 
 function judged(claim: Claim, reading: ClaimReading, cell: MeasuredCell, found: Compared): LedgerEntry {
@@ -274,11 +281,7 @@ function notMeasured(claim: Claim, reading: ClaimReading, cells: readonly Measur
   const sides = reading.against === undefined ? (['cell'] as const) : (['cell', 'against'] as const);
   const rowsOf = (side: 'cell' | 'against') => onDevice.filter(({row}) => matchesCell(reading[side] ?? {}, row));
   const lacking = sides.filter((side) => rowsOf(side).every(({row}) => !hasFigure(row, reading.measure)));
-  const [first] = lacking;
-  const {model, format, runner, kernel, workload} = reading[first ?? 'cell'] ?? {};
   const [device] = [claim.device].flat();
-  const keys = {model, format, runner, kernel, workload, device: anywhere || hosted ? undefined : device};
-  const known = Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, value ?? null]));
   const where = anywhere ? '' : `on ${device}, `;
   const what = lacking.map((side) => (side === 'cell' ? 'the cell' : 'what it is compared with')).join(' and ');
   return {
@@ -299,8 +302,30 @@ function notMeasured(claim: Claim, reading: ClaimReading, cells: readonly Measur
     against: null,
     workload: null,
     caveats: [],
-    command: measureCommand(matrix, known),
+    // Both sides, also where one was measured: only in one run are their rounds paired.
+    command: measureCommand(matrix, {
+      ...Object.fromEntries(MEASURED_KEYS.map((key) => [key, globsOf(key, reading, sides)])),
+      device: anywhere || hosted ? null : (device ?? null),
+    }),
   };
+}
+
+/** Keys of `--only` that a reading can name. */
+const MEASURED_KEYS = ['model', 'format', 'runner', 'kernel', 'workload'] as const;
+
+/**
+ * One glob of each side, which together pick at least the cells of both; null where a side takes any. Of several the first:
+ * the matrix may lack the others.
+ */
+function globsOf(
+  key: (typeof MEASURED_KEYS)[number],
+  reading: ClaimReading,
+  sides: readonly ('cell' | 'against')[],
+): readonly string[] | null {
+  // What a cell is compared with has its model and workload, unless they are what is compared.
+  const shared = (key === 'model' || key === 'workload') && !reading.across.includes(key) ? reading.cell?.[key] : [];
+  const globs = sides.map((side) => [reading[side]?.[key] ?? shared ?? []].flat()[0]);
+  return globs.every((glob) => glob !== undefined) ? [...new Set(globs)] : null;
 }
 
 /** @param measure The column that is empty; null: there are no rows at all. */

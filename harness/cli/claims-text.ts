@@ -19,13 +19,38 @@ const COLUMNS: readonly TableColumn[] = [
 
 const VERDICTS: readonly Verdict[] = ['reproduced', 'direction only', 'contradicted', 'inconclusive', 'not measured'];
 
-/** The ledger for people: sentence by sentence, device by device, what is missing with the command that would measure it. */
-export function claimsText({title, source, sentences}: ClaimsFile, ledger: readonly LedgerEntry[]): string {
-  const parts = sentences.map(({id, sentence}) => {
-    const entries = ledger.filter(({claim}) => claim === id);
-    return [`“${plain(sentence)}”`, ...measuredText(entries), ...missingText(entries)].join('\n');
+/** The claims of one publication with what was found of them. */
+export interface Publication {
+  readonly claims: ClaimsFile;
+  readonly ledger: readonly LedgerEntry[];
+}
+
+/**
+ * The ledger for people: publication by publication, sentence by sentence, device by device, what is missing with the
+ * command that would measure it. Of several publications, one of which nothing was measured takes two lines.
+ */
+export function claimsText(publications: readonly Publication[]): string {
+  const texts = publications.map((publication) => {
+    const {title, source, sentences} = publication.claims;
+    const head = `${plain(title)}\n${plain(source)}`;
+    if (publications.length > 1 && isUnmeasured(publication)) return `${head}\n${unmeasuredText(publication)}`;
+    const parts = sentences.map(({id, sentence}) => {
+      const entries = publication.ledger.filter(({claim}) => claim === id);
+      return [`“${plain(sentence)}”`, ...measuredText(entries), ...missingText(entries)].join('\n');
+    });
+    return [head, ...parts].join('\n\n');
   });
-  return [`${plain(title)}\n${plain(source)}`, ...parts, countsText(ledger)].join('\n\n');
+  return [...texts, countsText(publications)].join('\n\n');
+}
+
+function isUnmeasured({ledger}: Publication): boolean {
+  return ledger.every(({verdict}) => verdict === 'not measured');
+}
+
+function unmeasuredText({claims: {sentences, matrix, claims}, ledger}: Publication): string {
+  const readings = new Set(ledger.map(({claim, reading}) => `${claim} ${reading}`)).size;
+  return `nothing of it was measured: ${readings} readings of ${sentences.length} sentences (--file matrices/claims/${plain(claims)}.yaml lists them)
+to measure: bench matrix ${plain(matrix)}`;
 }
 
 function measuredText(entries: readonly LedgerEntry[]): string[] {
@@ -103,7 +128,16 @@ function missingText(entries: readonly LedgerEntry[]): string[] {
   });
 }
 
-function countsText(ledger: readonly LedgerEntry[]): string {
-  const counts = VERDICTS.map((verdict) => `${ledger.filter((entry) => entry.verdict === verdict).length} ${verdict}`);
-  return `Verdicts, every reading on every device and workload apart: ${counts.join(' · ')}`;
+/** How often each verdict was given, publication by publication. */
+function countsText(publications: readonly Publication[]): string {
+  return [
+    'Verdicts, every reading on every device and workload apart:',
+    renderTable(
+      [{title: 'publication', align: 'left'}, ...VERDICTS.map((title) => ({title, align: 'right' as const}))],
+      publications.map(({claims, ledger}) => [
+        claims.claims,
+        ...VERDICTS.map((verdict) => String(ledger.filter((entry) => entry.verdict === verdict).length)),
+      ]),
+    ),
+  ].join('\n');
 }

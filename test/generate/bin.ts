@@ -11,7 +11,7 @@ let differing = 0;
 for (const {path, make} of GENERATED_FILES) {
   const file = fileURLToPath(new URL(path, root));
   const current = await readFile(file, 'utf8').catch(() => null);
-  const made = make(current);
+  const made = await make(current);
   if (current === made) continue;
   differing++;
   if (!check) {

@@ -9,7 +9,7 @@ export interface GeneratedFile {
   /** Relative to the repository root. */
   readonly path: string;
   /** @param current What the file holds now, for files of which only a part is made; null when it is missing. */
-  make(current: string | null): string;
+  make(current: string | null): string | Promise<string>;
 }
 
 export const GENERATED_FILES: readonly GeneratedFile[] = [

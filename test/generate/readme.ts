@@ -1,8 +1,9 @@
 import {CAVEATS} from '../../harness/contract/caveats.ts';
 import {COLUMNS, REQUEST_COLUMNS} from '../../harness/contract/columns.ts';
+import {attributionTable, claimsTables} from './first-results.ts';
 
 /** Replaces what stands between `<!-- generated: NAME -->` and `<!-- /generated -->`, for every name. */
-export function fillReadme(current: string | null): string {
+export async function fillReadme(current: string | null): Promise<string> {
   if (current === null) throw new Error('README.md is missing');
   let text = current;
   for (const [name, make] of Object.entries(PARTS)) {
@@ -10,12 +11,14 @@ export function fillReadme(current: string | null): string {
     const start = text.indexOf(open);
     const end = text.indexOf('<!-- /generated -->', start);
     if (start < 0 || end < 0) throw new Error(`README.md has no part "${name}"`);
-    text = `${text.slice(0, start + open.length)}\n\n${make()}\n\n${text.slice(end)}`;
+    text = `${text.slice(0, start + open.length)}\n\n${await make()}\n\n${text.slice(end)}`;
   }
   return text;
 }
 
-const PARTS: Readonly<Record<string, () => string>> = {
+const PARTS: Readonly<Record<string, () => string | Promise<string>>> = {
+  claims: claimsTables,
+  attribution: attributionTable,
   columns: () => {
     const rows = Object.entries(COLUMNS).map(
       ([name, {group, unit, doc}]) => `| ${group} | \`${name}\` | ${unit ?? ''} | ${cell(doc)} |`,

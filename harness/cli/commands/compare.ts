@@ -1,42 +1,27 @@
 import {type Command, InvalidArgumentError, Option} from 'commander';
-import {compareRows} from '../../../reports/cell.ts';
+import {parseDocument} from 'yaml';
 import {attribute} from '../../claims/attribution.ts';
 import {type Comparison, type ComparisonReport, compareCells, compareWithin} from '../../claims/compare.ts';
 import type {MeasuredCell} from '../../claims/measured-cell.ts';
 import type {ColumnName, ResultRow} from '../../contract/columns.ts';
 import {BenchError} from '../../contract/errors.ts';
+import {type Matrix, MatrixSchema} from '../../contract/matrix.ts';
+import {RUN_DRIFT, SMALLEST_EFFECT} from '../../derive/thresholds.ts';
 import {matchesGlob} from '../../plan/glob.ts';
 import {didYouMean} from '../../plan/nearest.ts';
-import {attributionTable} from '../attribution-text.ts';
+import {attributionText} from '../attribution-text.ts';
+import {comparisonText} from '../compare-text.ts';
 import type {CommandContext} from '../context.ts';
-import {cellsOf, readRuns} from '../read-runs.ts';
-import {renderTable, type TableColumn} from '../table.ts';
+import {cellsOf, type ReadRun, readRuns} from '../read-runs.ts';
 import {plain} from '../terminal.ts';
 
 interface CompareOptions {
   readonly failOn?: 'slower' | 'ambiguous';
   readonly effect: number;
   readonly between?: Between;
-  readonly steadyHost?: true;
+  readonly drift: number;
   readonly json?: true;
 }
-
-const COLUMNS: readonly TableColumn[] = [
-  {title: 'model', align: 'left'},
-  {title: 'format', align: 'left'},
-  {title: 'runner', align: 'left'},
-  {title: 'kernel', align: 'left'},
-  {title: 'device', align: 'left'},
-  {title: 'workload', align: 'left'},
-  {title: 'figure', align: 'left'},
-  {title: 'base', align: 'right'},
-  {title: 'new', align: 'right'},
-  {title: 'new ÷ base', align: 'right'},
-  {title: '95 %', align: 'left'},
-  {title: 'p (Holm)', align: 'right'},
-  {title: 'rests on', align: 'left'},
-  {title: 'verdict', align: 'left'},
-];
 
 /** What `--between KEY=A,B` can name: the base is A, B is new. With each key what follows from it. */
 const KEYS: Readonly<Record<string, readonly ColumnName[]>> = {
@@ -73,46 +58,76 @@ export function registerCompareCommand(program: Command, context: CommandContext
       'cells of BASE alone, measured in turn: B against A, the same in all else; globs, for example engine_build=prebuilt*,native*',
       parseBetween,
     )
-    .option('--steady-host', 'one run each is enough: the host is known not to differ from run to run')
+    .option(
+      '--drift <ratio>',
+      'of one run each: how much faster or slower the host itself may be from run to run',
+      parseDrift,
+      RUN_DRIFT,
+    )
+    .addOption(new Option('--steady-host', 'the same as --drift 0').implies({drift: 0}))
     .addOption(
       new Option('--fail-on <verdict>', 'exit 4 when a cell is slower (ambiguous: or ambiguous)').choices([
         'slower',
         'ambiguous',
       ]),
     )
-    .option('--effect <ratio>', 'smallest relative difference that matters', parseEffect, 0.02)
+    .option('--effect <ratio>', 'smallest relative difference that matters', parseEffect, SMALLEST_EFFECT)
     .option('--json', 'one JSON document')
     .action(async (base: string, now: string | undefined, options: CompareOptions) => {
-      const before = cellsOf(await readRuns([base]));
+      const runs = await readRuns([base]);
+      const before = cellsOf(runs);
       if (now === undefined && options.between === undefined) {
-        const attributions = attribute(before);
+        if (options.failOn !== undefined) {
+          throw new BenchError('USAGE', '--fail-on needs something to compare: give a second path, or --between');
+        }
+        const attributions = attribute(before, inMatrixOf(runs));
         context.stdout.write(
-          options.json === true ? `${JSON.stringify(attributions, null, 2)}\n` : `${attributionTable(attributions)}\n`,
+          options.json === true ? `${JSON.stringify(attributions, null, 2)}\n` : `${attributionText(attributions)}\n`,
         );
         return;
       }
       const report = await reportOf(before, now, options);
       if (options.json === true) context.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
       else {
-        context.stdout.write(
-          `${renderTable(COLUMNS, report.comparisons.toSorted((a, b) => compareRows(a.now, b.now)).map(lineOf))}\n`,
-        );
-        for (const text of notes(report.comparisons)) context.stdout.write(`${plain(text)}\n`);
-        if (report.comparisons.every(withoutInterval)) context.stderr.write(`no verdict: ${SINGLE}\n`);
+        context.stdout.write(`${comparisonText(report, options.effect)}\n`);
         for (const {cellId, reason} of report.notCompared) {
           context.stderr.write(`not compared: ${cellId}: ${plain(reason)}\n`);
         }
       }
+      const drift = Math.max(0, ...report.comparisons.map((one) => one.drift ?? 0));
+      if (drift > 0) context.stderr.write(`${singleText(drift)}\n`);
       gate(report.comparisons, options.failOn);
     });
+}
+
+/** What the matrices of runs have, by the copies that the runs keep; of one that cannot be read, everything. */
+function inMatrixOf(runs: readonly ReadRun[]): (matrix: string, runner: string, format: string) => boolean {
+  const matrices = runs.flatMap(({manifest}) => matrixOf(manifest.matrixText) ?? []);
+  return (name, runner, format) => {
+    const own = matrices.filter(({matrix}) => matrix === name);
+    const has = ({runners, formats}: (typeof own)[number]): boolean =>
+      formats.some((one) => one === format) &&
+      runners.some((one) => (typeof one === 'string' ? one : one.name) === runner);
+    return own.length === 0 || own.some(has);
+  };
+}
+
+function matrixOf(text: string): Matrix | null {
+  try {
+    const read = MatrixSchema.safeParse(parseDocument(text).toJS());
+    return read.success ? read.data : null;
+  } catch {
+    // A manifest by hand, or of another version.
+    return null;
+  }
 }
 
 async function reportOf(
   before: readonly MeasuredCell[],
   now: string | undefined,
-  {between, effect, steadyHost}: CompareOptions,
+  {between, effect, drift}: CompareOptions,
 ): Promise<ComparisonReport> {
-  const how = {smallestEffect: effect, steadyHost: steadyHost === true};
+  const how = {smallestEffect: effect, drift};
   if (between === undefined) return compareCells(before, cellsOf(await readRuns([now ?? ''])), how);
   if (now !== undefined)
     throw new BenchError('USAGE', '--between compares cells of one run: leave the second path out');
@@ -124,52 +139,20 @@ function sideOf(row: ResultRow, {key, base, now}: Between): 'base' | 'now' | nul
   return matchesGlob(base, value) ? 'base' : matchesGlob(now, value) ? 'now' : null;
 }
 
-function lineOf(comparison: Comparison): string[] {
-  const {metric, base, now, ratio, adjustedP, change, reason} = comparison;
-  const number = (value: number | null): string => (value === null ? '' : value.toPrecision(4));
-  return [
-    now.model ?? '',
-    now.format ?? '',
-    now.runner ?? '',
-    now.kernel ?? '',
-    now.device ?? '',
-    now.workload ?? '',
-    metric,
-    number(base[metric]),
-    number(now[metric]),
-    ratio.ratio.toFixed(3),
-    ratio.low === null || ratio.high === null ? '' : `${ratio.low.toFixed(3)} … ${ratio.high.toFixed(3)}`,
-    adjustedP === null ? '' : adjustedP < 0.001 ? '< 0.001' : adjustedP.toFixed(3),
-    basisOf(comparison),
-    reason === '' ? change : `${change}: ${reason}`,
-  ];
-}
-
-function basisOf({base, now, ratio, runs: [before, after]}: Comparison): string {
-  if (ratio.how === 'paired-rounds') return `${ratio.rounds[0]} rounds, in turn`;
-  if (ratio.how === 'repeated-runs') return `${before} + ${after} runs`;
-  return base.run_id === now.run_id ? 'one run' : 'one run each';
-}
-
-function withoutInterval({ratio}: Comparison): boolean {
-  return ratio.low === null;
-}
-
 /** What to do where one run stands against one other. */
-const SINGLE =
-  'one run each, at different times. Measure both in one run and compare --between, give folders with several runs of each, or say --steady-host';
-
-/** What differs although the cells are the same, once for all of them. */
-function notes(comparisons: readonly Comparison[]): string[] {
-  const changed = [...new Set(comparisons.flatMap((one) => one.changed))].sort();
-  return changed.length === 0 ? [] : ['', 'changed between the two:', ...changed.map((text) => `  ${text}`)];
+function singleText(drift: number): string {
+  const [least, most] = [1 / (1 + drift), 1 + drift].map((ratio) => ratio.toFixed(2));
+  return `one run each: a host may run × ${least} to × ${most} as fast from run to run, and the intervals allow for that. To see less, measure both in one run (--between) or give folders with several runs of each; --drift says what you know of the host`;
 }
 
 /** @throws {BenchError} GATE */
 function gate(comparisons: readonly Comparison[], failOn: CompareOptions['failOn']): void {
   if (failOn === undefined) return;
-  if (comparisons.every(withoutInterval)) {
-    throw new BenchError('NOT_COMPARABLE', `Nothing here can be called slower, hence no gate can fail: ${SINGLE}`);
+  if (comparisons.every(({ratio}) => ratio.low === null)) {
+    throw new BenchError(
+      'NOT_COMPARABLE',
+      'Nothing here can be called slower, hence no gate can fail: one round has no interval. Measure three or more',
+    );
   }
   const bad = comparisons.filter(
     ({change}) => change === 'slower' || (failOn === 'ambiguous' && change === 'ambiguous'),
@@ -185,6 +168,12 @@ function gate(comparisons: readonly Comparison[], failOn: CompareOptions['failOn
 function parseEffect(text: string): number {
   const value = Number(text);
   if (!(value > 0 && value < 1)) throw new InvalidArgumentError('Give a ratio between 0 and 1, for example 0.02.');
+  return value;
+}
+
+function parseDrift(text: string): number {
+  const value = Number(text);
+  if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError('Give a ratio from 0 to 1, for example 0.05.');
   return value;
 }
 

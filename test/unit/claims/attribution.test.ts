@@ -79,6 +79,12 @@ describe('attribute', () => {
       'bench matrix matrices/test.yaml --only model=llama-3.2-1b --only format=gguf-f16 --only runner=llama-cpp --only device=ryzen-7-5800hs --only workload=chat',
       'bench matrix matrices/test.yaml --only model=llama-3.2-1b --only format=fp16 --only runner=transformers --only device=ryzen-7-5800hs --only workload=chat',
     ]);
+    // The command alone would be refused by a matrix without such cells.
+    const [small] = attribute([q4], (_, runner) => runner === 'llama-cpp');
+    expect(small?.missing[0]).toMatch(/workload=chat$/);
+    expect(small?.missing[1]).toMatch(
+      /workload=chat \(after adding fp16 and transformers to matrices\/test\.yaml, which has no such cells\)$/,
+    );
   });
 
   it('takes the control with the same instruction set cap', () => {

@@ -137,7 +137,7 @@ describe('claimsLedger', () => {
     expect(entry).toMatchObject({
       verdict: 'not measured',
       command:
-        'bench matrix matrices/licardo-2025.yaml --only format=gptq-4bit --only runner=transformers --only device=t4',
+        "bench matrix matrices/licardo-2025.yaml --only model='llama-3.2-1b*' --only format=gptq-4bit --only format=fp16 --only runner=transformers --only device=t4",
     });
   });
 });

@@ -1,10 +1,10 @@
 import {expect, test} from 'vitest';
-import {attributionTable} from '../../../harness/cli/attribution-text.ts';
+import {attributionText} from '../../../harness/cli/attribution-text.ts';
 import {buildMeasured} from '../claims/build.ts';
 
 test('a factor of one fiftieth keeps its digits', () => {
   const exact = {ratio: 1, low: 1, high: 1, note: ''};
-  const table = attributionTable([
+  const table = attributionText([
     {
       row: buildMeasured({}).row,
       phase: 'decode',
