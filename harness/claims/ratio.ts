@@ -147,7 +147,8 @@ export function ratioOfRounds(
     const df = differences.length - 1;
     const between = sampleVariance(differences) / differences.length;
     // Not the ratio of the two pooled medians: there, a drift that both share would not cancel.
-    return finish(first.meanLog - second.meanLog, evenly(halfWidth(between, within, df)), df, 'paired-rounds', rounds);
+    const mean = differences.reduce((sum, value) => sum + value, 0) / differences.length;
+    return finish(mean, evenly(halfWidth(between, within, df)), df, 'paired-rounds', rounds);
   }
   if (first.betweenVariance === null || second.betweenVariance === null) {
     return {ratio: Math.exp(first.log - second.log), low: null, high: null, p: null, how: 'point', rounds};
