@@ -96,6 +96,8 @@ export interface CompareOptions {
    * known to be as fast during one run as during another. Nothing in two runs can show how much it is.
    */
   readonly drift?: number;
+  /** The same as `drift: 0`. */
+  readonly steadyHost?: boolean;
 }
 
 /**
@@ -186,7 +188,7 @@ export function compareWithin(
 function reported(
   pairs: readonly Pair[],
   notCompared: readonly NotCompared[],
-  {smallestEffect = SMALLEST_EFFECT, drift = RUN_DRIFT}: CompareOptions,
+  {smallestEffect = SMALLEST_EFFECT, steadyHost = false, drift = steadyHost ? 0 : RUN_DRIFT}: CompareOptions,
   noBase: boolean,
 ): ComparisonReport {
   const refused = [...notCompared];

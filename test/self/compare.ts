@@ -7,7 +7,6 @@ import {type Comparison, compareCells, compareWithin} from '../../harness/claims
 import type {MeasuredCell} from '../../harness/claims/measured-cell.ts';
 import {PACKAGE_ROOT} from '../../harness/cli/package-root.ts';
 import {cellsOf, readRuns} from '../../harness/cli/read-runs.ts';
-import {RUN_DRIFT} from '../../harness/derive/thresholds.ts';
 import {wilsonInterval} from '../../harness/derive/wilson.ts';
 import {runnerHost} from '../support/runner-host.ts';
 import type {Figure, Section, SelfContext} from './section.ts';
@@ -15,8 +14,6 @@ import type {Figure, Section, SelfContext} from './section.ts';
 const DIST = join(PACKAGE_ROOT, 'dist');
 const WORKER = fileURLToPath(new URL('../fixtures/workers/slowed.mjs', import.meta.url));
 const SLOWDOWN = 0.05;
-const ROUNDS = 20;
-const REQUESTS = 6;
 /** The same worker three times, under names of its own; the third decodes slower. */
 const ARMS = {base: 0, again: 0, slowed: SLOWDOWN} as const;
 type Arm = keyof typeof ARMS;
@@ -30,7 +27,7 @@ type Arm = keyof typeof ARMS;
  * 5 %: the interval of the share is printed beside it.
  *
  * The runs follow each other, and each is compared with others, too, as one does that keeps old results: one run against
- * one, which allows for what the host may drift; as if it were steady (`--steady-host`), which shows why; and one run
+ * one, which must never have a verdict; as if the host were steady (`--steady-host`), which shows why not; and one run
  * against the three before it.
  */
 export const comparing: Section = {
@@ -41,7 +38,7 @@ export const comparing: Section = {
     const folder = mkdtempSync(join(tmpdir(), 'bench-self-'));
     try {
       const matrix = join(folder, 'compare.yaml');
-      writeFileSync(matrix, matrixText());
+      writeFileSync(matrix, matrixText(context.quick));
       const runs: MeasuredCell[][] = [];
       for (let pair = 0; pair < pairs; pair++) {
         const run = await measured(matrix, context);
@@ -123,7 +120,7 @@ function withinRuns(runs: readonly MeasuredCell[][]): Figure[] {
 function acrossRuns(runs: readonly MeasuredCell[][]): Figure[] {
   const twos = runs.flatMap((base, index) => runs.slice(index + 1).map((now) => [base, now] as const));
   const single = twos.map(([base, now]) => across(base, now));
-  const trusting = twos.map(([base, now]) => across(base, now, 0));
+  const trusting = twos.map(([base, now]) => across(base, now, true));
   const replicated = runs.slice(3).map((now, index) => across(runs.slice(index, index + 3).flat(), now));
   const alarms = (family: readonly Comparison[][]): number => family.filter((pair) => pair.some(isAlarm)).length;
   return [
@@ -134,10 +131,10 @@ function acrossRuns(runs: readonly MeasuredCell[][]): Figure[] {
       met: null,
     },
     {
-      what: 'one run against one, allowing for 30 % of drift: pairs with a false alarm',
+      what: 'one run against one: pairs with a false alarm',
       value: share(alarms(single), single.length),
-      goal: '≤ 5 %',
-      met: alarms(single) / single.length <= 0.05,
+      goal: '0: no verdict',
+      met: alarms(single) === 0,
     },
     {
       what: 'one run against one, --steady-host: pairs with a false alarm',
@@ -169,29 +166,26 @@ function within(run: readonly MeasuredCell[], arm: Arm): Comparison[] {
 }
 
 /** As `bench compare BASE NEW`, of the engine as it is. */
-function across(base: readonly MeasuredCell[], now: readonly MeasuredCell[], drift = RUN_DRIFT): Comparison[] {
+function across(base: readonly MeasuredCell[], now: readonly MeasuredCell[], steadyHost = false): Comparison[] {
   const plain = (cells: readonly MeasuredCell[]) => cells.filter(({row}) => row.runner === 'base');
-  return [...compareCells(plain(base), plain(now), {drift}).comparisons];
+  return [...compareCells(plain(base), plain(now), {steadyHost}).comparisons];
 }
 
-/**
- * As matrices/quickstart.yaml, but with many short rounds: rounds are what a comparison rests on, and neighbours in a
- * short round share its conditions. `interleaved` goes there and back, so that what changes evenly cancels over two.
- */
-function matrixText(): string {
+/** As matrices/quickstart.yaml, but with short rounds and more of them: rounds are what a comparison rests on. */
+function matrixText(quick: boolean): string {
   const runners = Object.entries(ARMS).map(([name, slowdown]) => ({
     name,
     command: [process.execPath, WORKER, join(DIST, 'runners'), String(slowdown)],
   }));
   return `matrix: self-compare
 models: [{name: quickstart-53m, source: "synthetic:quickstart-53m"}]
-formats: [gguf-q4_k_m]
+formats: [${quick ? 'gguf-q4_k_m' : 'gguf-f16, gguf-q4_k_m'}]
 runners: ${JSON.stringify(runners)}
 devices: [host-cpu]
 workloads: [{name: p16-g24, prompt_tokens: 16, generated_tokens: 24}]
-rounds: ${ROUNDS}
+rounds: 10
 canary: false
-requests: {min: ${ROUNDS * REQUESTS}, max: ${ROUNDS * REQUESTS}, warmup_min: 1, warmup_max: 1}
+requests: {min: 120, max: 120, warmup_min: 1, warmup_max: 1}
 budget_seconds: 10
 `;
 }
