@@ -224,7 +224,7 @@ function reported(
       roundsWanted: change === 'ambiguous' ? roundsWanted(ratio, Math.log1p(smallestEffect)) : null,
       changed: [...MUST_EQUAL, ...MAY_DIFFER]
         .filter((name) => before[name] !== after[name])
-        .map((name) => `${name} ${before[name] ?? 'unknown'} → ${after[name] ?? 'unknown'}`),
+        .map((name) => `${name} ${valueText(name, before)} → ${valueText(name, after)}`),
     };
   });
   return {comparisons, notCompared: refused};
@@ -336,7 +336,13 @@ function nearestDifference(
 }
 
 function differenceText(name: ColumnName, before: ResultRow, after: ResultRow): string {
-  return `${name} (${before[name] ?? 'unknown'} → ${after[name] ?? 'unknown'})`;
+  return `${name} (${valueText(name, before)} → ${valueText(name, after)})`;
+}
+
+/** Of a hash, as much as tells two apart. */
+function valueText(name: ColumnName, row: ResultRow): string {
+  const text = String(row[name] ?? 'unknown');
+  return name.endsWith('_sha256') ? text.slice(0, 12) : text;
 }
 
 function byCellId(cells: readonly MeasuredCell[]): Map<string, [MeasuredCell, ...MeasuredCell[]]> {

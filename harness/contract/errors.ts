@@ -23,7 +23,10 @@ const CATALOG = {
   PRICES_INVALID: {exit: 2, hint: 'Mend the line named above; matrices/prices.yaml explains every key.'},
   ENGINES_INVALID: {exit: 2, hint: 'Mend the key named above; the README has an engines.yaml to start from.'},
   PLAN_INVALID: {exit: 2, hint: 'Make the plan again with `bench matrix FILE --plan --json`.'},
-  NOT_COMPARABLE: {exit: 2, hint: 'Compare runs whose cells share model, workload, device and driver.'},
+  NOT_COMPARABLE: {
+    exit: 2,
+    hint: 'Compare runs whose cells share model, workload, device and driver; `bench report` sets devices side by side.',
+  },
   HOST_BUSY: {exit: 2, hint: 'Wait for the other run, or add --alongside if the disturbance is wanted.'},
   DISK_FULL: {
     exit: 2,
