@@ -1,8 +1,10 @@
-import {writeFileSync} from 'node:fs';
+import {existsSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {mkdtemp} from 'node:fs/promises';
 import type {ServerResponse} from 'node:http';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {execa} from 'execa';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {CAVEAT_CODES} from '../../harness/contract/caveats.ts';
 import {BenchError, type WireError} from '../../harness/contract/errors.ts';
@@ -24,6 +26,7 @@ import {runnerHost} from '../support/runner-host.ts';
 import {type OrderChanges, workOrder} from '../support/work-order.ts';
 
 const host = runnerHost();
+const openssl = (process.env['PATH'] ?? '').split(':').find((folder) => existsSync(join(folder, 'openssl'))) ?? null;
 let servers: FakeServer[] = [];
 beforeEach(() => {
   servers = [];
@@ -55,6 +58,7 @@ interface Changes extends OrderChanges {
   readonly env?: Record<string, string>;
 }
 
+/** @param url Of a server that runs; '' for one that is started. */
 function orderFor(url: string, {server, source, ...changes}: Changes): WorkOrder {
   const cell = {
     source: source ?? 'server:fake-model',
@@ -337,6 +341,98 @@ describe('a server that behaves', () => {
     expect((await run(url)).error).toBeNull();
   });
 });
+
+describe('a server that the worker starts', () => {
+  const fixture = fileURLToPath(new URL('../fixtures/timed-server.mjs', import.meta.url));
+  const started = (...options: string[]): Changes => ({
+    source: 'synthetic:tiny',
+    weightsPath: '/weights/tiny.gguf',
+    server: {
+      url: null,
+      command: [process.execPath, fixture, '--port', '{port}', '--gap', '1', ...options],
+      env: {SERVED: '{model} {context} {concurrency}'},
+    },
+  });
+  const start = (...options: string[]) => runWorker('', started(...options));
+  const failed = ({events}: WorkerRun) => eventsOf(events, 'failed')[0]?.error;
+
+  it('is waited for, measured, and gone when the worker is', async () => {
+    const {events, exitCode} = await start('--loading', '3');
+    expect({exitCode, failed: eventsOf(events, 'failed')}).toEqual({exitCode: 0, failed: []});
+    expect(eventsOf(events, 'request').filter(({phase}) => phase === 'measure')).toHaveLength(3);
+    const [loaded] = eventsOf(events, 'loaded');
+    expect(loaded?.effective).toMatchObject({startedHere: true});
+    await expect.poll(() => processesOf(fixture)).toEqual([]);
+  });
+
+  it('that ends while it is measured fails the cell with its last telling words', async () => {
+    expect(failed(await start('--die', '3', '--last', 'fatal: a layer is missing'))).toMatchObject({
+      code: 'WORKER_CRASHED',
+      message: expect.stringMatching(/^the server node\S* ended with exit code 3: fatal: a layer is missing$/),
+    });
+    expect(failed(await start('--die', '1', '--last', 'CUDA error: out of memory'))).toMatchObject({
+      code: 'DOES_NOT_FIT',
+    });
+  });
+
+  it('that ends before it answers, or is not there, fails the cell', async () => {
+    expect(failed(await start('--strange'))).toMatchObject({
+      code: 'WORKER_CRASHED',
+      message: expect.stringContaining('ended with exit code 1'),
+    });
+    const absent = await runWorker('', {server: {url: null, command: ['./no-such-server', '{port}']}});
+    expect(failed(absent)).toMatchObject({
+      code: 'ENGINE_UNAVAILABLE',
+      message: expect.stringMatching(/^cannot start no-such-server: .*ENOENT/),
+    });
+  });
+});
+
+/** Processes with a text in their command line. */
+function processesOf(text: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => {
+      try {
+        return readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(text);
+      } catch {
+        return false;
+      }
+    });
+}
+
+it.skipIf(openssl === null)(
+  'over TLS a server is measured when its certificate is trusted, and else says how it can be',
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bench-tls-'));
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
+    await execa('openssl', [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '2',
+      '-keyout',
+      key,
+      '-out',
+      cert,
+      ...subject,
+    ]);
+    const {url} = await serve({tls: {key: readFileSync(key), cert: readFileSync(cert)}});
+    const strange = failure(await run(url));
+    expect(strange).toEqual({
+      code: 'ENGINE_UNAVAILABLE',
+      message: expect.stringMatching(
+        /^https:\/\/HOST: its certificate is not trusted \(\w+\): name a file with it in NODE_EXTRA_CA_CERTS$/,
+      ),
+    });
+    const {exitCode} = await runWorker(url, {env: {NODE_EXTRA_CA_CERTS: cert}});
+    expect(exitCode).toBe(0);
+  },
+);
 
 describe('a stream that is hard to read', () => {
   it.each([

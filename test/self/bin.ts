@@ -14,6 +14,7 @@ import {pythonOverhead} from './python-overhead.ts';
 import {samplerCost} from './sampler-cost.ts';
 import {scale} from './scale.ts';
 import type {Figure, Section} from './section.ts';
+import {server} from './server.ts';
 import {harnessCost, killing} from './sweep.ts';
 
 /**
@@ -24,6 +25,7 @@ const SECTIONS: readonly Section[] = [
   engineLoop,
   nodeOverhead,
   nativeBuild,
+  server,
   pythonOverhead,
   samplerCost,
   harnessCost,

@@ -1,4 +1,5 @@
-import {createServer, type IncomingMessage, type ServerResponse} from 'node:http';
+import {createServer, type IncomingMessage, type RequestListener, type ServerResponse} from 'node:http';
+import {createServer as createTlsServer} from 'node:https';
 import {text} from 'node:stream/consumers';
 import {setTimeout as delay} from 'node:timers/promises';
 
@@ -35,6 +36,8 @@ export interface FakeOptions {
   readonly facts?: Readonly<Record<string, unknown>>;
   /** Answers a completion. Default: as many tokens as asked, at once, counted as vLLM does. */
   readonly respond?: Respond;
+  /** Over TLS, with this key and certificate. */
+  readonly tls?: {readonly key: Buffer; readonly cert: Buffer};
   /** Answers anything itself before all else; true when it did. */
   intercept?(request: IncomingMessage, response: ServerResponse): boolean;
 }
@@ -58,7 +61,7 @@ export async function startFakeOpenai(options: FakeOptions = {}): Promise<FakeSe
     ...options.facts,
   };
   const respond = options.respond ?? (async (request, response) => streamTokens(response, request.body));
-  const server = createServer((request, response) => {
+  const listener: RequestListener = (request, response) => {
     if (options.intercept?.(request, response) === true) return;
     if (request.method === 'GET') {
       const body = facts[request.url ?? ''];
@@ -80,12 +83,13 @@ export async function startFakeOpenai(options: FakeOptions = {}): Promise<FakeSe
       seen.push(one);
       await respond({...one, nth: seen.length - 1}, response, request);
     });
-  });
+  };
+  const server = options.tls === undefined ? createServer(listener) : createTlsServer(options.tls, listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   return {
-    url: `http://127.0.0.1:${port}/v1`,
+    url: `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}/v1`,
     seen,
     close: () =>
       new Promise((resolve) => {

@@ -1,5 +1,5 @@
 import {execFileSync} from 'node:child_process';
-import {existsSync} from 'node:fs';
+import {existsSync, readdirSync} from 'node:fs';
 import {homedir} from 'node:os';
 import {join} from 'node:path';
 
@@ -35,6 +35,11 @@ const TOOLS = {
   skypilot: {
     find: () => existing(join(cacheFolder(), 'skypilot', 'bin', 'python')),
     get: 'run `python3 -m venv ~/.cache/bench/skypilot && ~/.cache/bench/skypilot/bin/python -m pip install -r test/engines/skypilot-requirements.txt`',
+  },
+  /** llama-server, for the runner of servers: any, or the one that the self-benchmark builds. */
+  'llama-server': {
+    find: llamaServer,
+    get: 'run `npm run bench:self -- server`, which builds it, or set BENCH_LLAMA_SERVER to a llama-server',
   },
   cmake: {find: () => onPath('cmake'), get: 'install the packages cmake g++ git'},
   gpu: {find: () => onPath('nvidia-smi'), get: 'run on a host with an NVIDIA GPU'},
@@ -74,6 +79,17 @@ function existing(path: string): string | null {
 
 function cacheFolder(): string {
   return process.env['BENCH_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'bench');
+}
+
+function llamaServer(): string | null {
+  const own = process.env['BENCH_LLAMA_SERVER'];
+  if (own !== undefined && existsSync(own)) return own;
+  const builds = join(cacheFolder(), 'llama-cpp');
+  const built = existsSync(builds)
+    ? readdirSync(builds).filter((name) => name.startsWith('llama-server-shipped-'))
+    : [];
+  const programs = built.map((name) => join(builds, name, 'llama-server')).filter((path) => existsSync(path));
+  return programs[0] ?? onPath('llama-server');
 }
 
 function torchPython(): string | null {
