@@ -1,10 +1,9 @@
-import {devicePrices} from '../claims/offer.ts';
 import type {RequestRow, ResultRow} from '../contract/columns.ts';
 import type {JournalRecord, Manifest} from '../contract/journal.ts';
 import {cellRecords} from '../derive/cell-records.ts';
 import {requestRows} from '../derive/request-rows.ts';
 import {type Prices, resultRows} from '../derive/row.ts';
-import {shippedPrices} from './shipped-prices.ts';
+import {shippedDevicePrices} from './shipped-prices.ts';
 
 /**
  * The two tables of a run, from its journal and the prices: what is committed can be made again at any time. Requests are
@@ -15,11 +14,11 @@ import {shippedPrices} from './shipped-prices.ts';
 export function deriveRows(
   records: readonly JournalRecord[],
   manifest: Manifest,
-  prices: Prices = devicePrices(shippedPrices()),
+  prices: Prices = shippedDevicePrices(),
 ): {readonly results: readonly ResultRow[]; readonly requests: readonly RequestRow[]} {
   const cells = cellRecords(records).toSorted((a, b) => (a.cell.id < b.cell.id ? -1 : a.cell.id > b.cell.id ? 1 : 0));
   return {
-    results: resultRows(records, manifest, prices),
+    results: resultRows(records, manifest, prices, cells),
     requests: cells.flatMap((record) => requestRows(record, manifest.runId)),
   };
 }

@@ -1,6 +1,6 @@
 import type {RequestRow, ResultRow} from '../contract/columns.ts';
 import type {Manifest} from '../contract/journal.ts';
-import type {Plan} from '../contract/plan.ts';
+import {isRefusedForGood, type Plan} from '../contract/plan.ts';
 import type {DeriveTables, Merged, MergedCell} from './merge.ts';
 
 /** An ordinary run of one device, made of the attempts of many hosts. */
@@ -8,7 +8,8 @@ export interface MergedRun {
   readonly device: string;
   readonly manifest: Manifest;
   readonly results: readonly ResultRow[];
-  readonly requests: readonly RequestRow[];
+  /** By cell id, round and request; made one by one, as they are asked for. */
+  readonly requests: Iterable<RequestRow>;
 }
 
 export interface MergedRunsInput {
@@ -38,24 +39,25 @@ function tables(
   derive: DeriveTables,
 ): Pick<MergedRun, 'results' | 'requests'> {
   const {runId: run_id} = manifest;
-  const unrun = cells.flatMap(({canonical, planned: {cell, verdict, reason, refusedAs}}) => {
+  const byId = [...cells].sort((a, b) => compare(a.planned.cell.id, b.planned.cell.id));
+  const unrun = cells.flatMap(({canonical, planned}) => {
     if (canonical !== null) return [];
+    const {cell, verdict, reason, refusedAs} = planned;
     const waiting = {verdict: 'waiting', reason: 'no whole attempt of this cell', refusedAs: null} as const;
-    return [{type: 'cell_planned' as const, cell, ...(verdict === 'refused' ? {verdict, reason, refusedAs} : waiting)}];
+    return [
+      {type: 'cell_planned' as const, cell, ...(isRefusedForGood(planned) ? {verdict, reason, refusedAs} : waiting)},
+    ];
   });
   return {
     results: [
       ...cells.flatMap(({canonical}) => (canonical?.row == null ? [] : [{...canonical.row, run_id}])),
       ...(unrun.length === 0 ? [] : derive(unrun, manifest).results),
     ].sort((a, b) => compare(a.cell_id ?? '', b.cell_id ?? '')),
-    requests: cells
-      .flatMap(({canonical}) => canonical?.requests.map((row) => ({...row, run_id})) ?? [])
-      .sort(
-        (a, b) =>
-          compare(a.cell_id ?? '', b.cell_id ?? '') ||
-          (a.round ?? 0) - (b.round ?? 0) ||
-          (a.request ?? 0) - (b.request ?? 0),
-      ),
+    requests: {
+      *[Symbol.iterator]() {
+        for (const {canonical} of byId) for (const row of canonical?.requests ?? []) yield {...row, run_id};
+      },
+    },
   };
 }
 
@@ -64,10 +66,14 @@ function manifestOf(plan: Plan, device: string, cells: readonly MergedCell[], ma
   const all = cells.flatMap(({canonical}) => (canonical === null ? [] : [canonical.manifest]));
   const [first] = all;
   if (first === undefined) return null;
-  const starts = all.map(({startedAt}) => startedAt).sort(compare);
+  // Of all attempts, so that one more attempt of a cell gives the folder no other name, whichever of them counts.
+  const starts = cells
+    .flatMap(({canonical, others}) => (canonical === null ? [] : [canonical, ...others]))
+    .map(({manifest}) => manifest.startedAt)
+    .sort(compare);
   const startedAt = starts[0] ?? first.startedAt;
   const ends = all.map(({finishedAt}) => finishedAt ?? '').sort(compare);
-  const whole = cells.every(({canonical, planned}) => canonical !== null || planned.verdict === 'refused');
+  const whole = cells.every(({canonical, planned}) => canonical !== null || isRefusedForGood(planned));
   const text = (pick: (host: Manifest['host']) => string): string => joined(all.map(({host}) => pick(host)));
   const orNull = (pick: (host: Manifest['host']) => string | null): string | null =>
     joined(all.flatMap(({host}) => pick(host) ?? [])) || null;

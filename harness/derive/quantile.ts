@@ -26,7 +26,10 @@ export function median(values: readonly number[]): number | null {
   return quantile(values, 0.5);
 }
 
-/** A sorted copy, as numbers. */
+/** A sorted copy, as numbers: typed, which sorts several times faster than with a function that compares two. */
 export function ascending(values: readonly number[]): number[] {
-  return [...values].sort((a, b) => a - b);
+  const typed = new Float64Array(values).sort();
+  const sorted = new Array<number>(typed.length);
+  for (let at = 0; at < typed.length; at++) sorted[at] = typed[at] ?? 0;
+  return sorted;
 }

@@ -20,9 +20,13 @@ export type Bandwidth = Omit<Extract<JournalRecord, {type: 'bandwidth'}>, 'type'
 /** Prices by device name. */
 export type Prices = ReadonlyMap<string, DevicePrice>;
 
-/** Every row of a run, sorted by cell id: what results.csv holds. */
-export function resultRows(records: readonly JournalRecord[], manifest: Manifest, prices?: Prices): ResultRow[] {
-  const cells = cellRecords(records);
+/** Every row of a run, sorted by cell id: what results.csv holds. `cells`: of these records, where they are at hand. */
+export function resultRows(
+  records: readonly JournalRecord[],
+  manifest: Manifest,
+  prices?: Prices,
+  cells: readonly CellRecord[] = cellRecords(records),
+): ResultRow[] {
   const drift = hostDrift(cells);
   const withDrift = drift === null ? manifest : {...manifest, caveats: [...manifest.caveats, drift]};
   const bandwidths = bandwidthsOf(records);

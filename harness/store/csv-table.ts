@@ -1,6 +1,5 @@
 import {createReadStream} from 'node:fs';
 import {type Info, parse} from 'csv-parse';
-import {stringify} from 'csv-stringify/sync';
 import {BenchError} from '../contract/errors.ts';
 import {type OpenFile, type Write, writeFileAtomic} from './atomic-file.ts';
 import {diskError, systemCode} from './disk-error.ts';
@@ -54,12 +53,15 @@ async function writeRows(
   if (pending.length > 0) await write(encode(pending));
 }
 
+/** A lone carriage return must be quoted, too: some readers take it for the end of a record. */
+const TO_QUOTE = /[",\r\n]/;
+
 function encode(records: readonly (readonly string[])[]): string {
-  // A lone carriage return must be quoted, too: some readers take it for the end of a record.
-  return stringify(
-    records.map((record) => [...record]),
-    {record_delimiter: '\n', quoted_match: /[\r\n"]/},
-  );
+  return records.map((record) => `${record.map(quotedField).join(',')}\n`).join('');
+}
+
+function quotedField(text: string): string {
+  return TO_QUOTE.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 function field(value: Value | undefined, name: string, kind: Kind): string {

@@ -8,8 +8,11 @@ import {BenchError} from '../contract/errors.ts';
  */
 export function plainNumber(value: number): string {
   if (!Number.isFinite(value)) throw new BenchError('INTERNAL', `${value} is not a measured number`);
-  const match = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(String(value));
-  if (match === null) return String(value);
+  const text = String(value);
+  // Nearly always: tables of requests have millions of numbers.
+  if (!text.includes('e')) return text;
+  const match = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(text);
+  if (match === null) return text;
   const [, sign = '', lead = '', fraction = '', exponent = '0'] = match;
   const digits = lead + fraction;
   const shift = Number(exponent);

@@ -118,6 +118,22 @@ export class RunFolder {
     return new RunFolder(root);
   }
 
+  /** Names of the other runs in `outDir` of the same plan, device and host. */
+  static async siblings(
+    outDir: string,
+    {runId: own, planId}: {readonly runId: string; readonly planId: string},
+  ): Promise<string[]> {
+    const root = resolve(outDir);
+    const prefix = own.slice(0, own.lastIndexOf('--') + 2);
+    const names = (await readdir(root).catch(() => [])).filter((name) => name.startsWith(prefix) && name !== own);
+    const found: string[] = [];
+    for (const name of names.sort()) {
+      const manifest = await readManifest(join(root, name, 'manifest.json')).catch(() => null);
+      if (manifest?.planId === planId) found.push(name);
+    }
+    return found;
+  }
+
   /**
    * The latest run in `outDir` of the same plan on the same device and host that did not come to its end; null when
    * there is none. A folder that cannot be read is not it.

@@ -1,14 +1,11 @@
-import {createHash} from 'node:crypto';
-import {mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {deriveRows} from '../../harness/cli/derive-rows.ts';
 import {HARNESS_VERSION} from '../../harness/cli/package-root.ts';
 import {RUNNERS} from '../../harness/cli/registry.ts';
-import {ATTEMPT_SCHEMA_VERSION} from '../../harness/contract/attempt.ts';
 import {SlurmSiteSchema} from '../../harness/contract/engines.ts';
-import type {JournalRecord, Manifest} from '../../harness/contract/journal.ts';
-import type {Plan, PlannedCell} from '../../harness/contract/plan.ts';
+import type {Plan} from '../../harness/contract/plan.ts';
 import {candidateOf, mergeAttempts} from '../../harness/derive/merge.ts';
 import {mergedRuns} from '../../harness/derive/merged-run.ts';
 import {slurmJobs} from '../../harness/engines/slurm-jobs.ts';
@@ -17,6 +14,7 @@ import {makePlan} from '../../harness/plan/plan.ts';
 import {findAttempts, readAttempts} from '../../harness/store/attempt-file.ts';
 import {writeRequestsCsv} from '../../harness/store/requests-csv.ts';
 import {writeResultsCsv} from '../../harness/store/results-csv.ts';
+import {writeAttempt} from '../support/attempts.ts';
 import {planHost} from '../support/plan-hosts.ts';
 import type {Figure, Section} from './section.ts';
 
@@ -51,7 +49,7 @@ async function measure(folder: string, workloads: number, log: (text: string) =>
   );
   const tasks = jobs.reduce((sum, job) => sum + job.tasks.length, 0);
   log(`writing ${cells} attempt files`);
-  for (const planned of plan.cells) await writeAttempt(folder, plan, planned);
+  for (const planned of plan.cells) await writeAttempt(folder, plan, planned, {requests: REQUESTS});
   const [rows, mergeS] = await timed(() => mergeAll(folder, plan));
   const goal = (seconds: number) => (cells >= 10_000 ? seconds : null);
   const timing = (what: string, seconds: number, limit: number | null): Figure => ({
@@ -122,107 +120,4 @@ async function mergeAll(folder: string, plan: Plan): Promise<number> {
     await writeRequestsCsv(join(folder, `${index}-requests.csv`), requests);
   }
   return runs.reduce((sum, {results}) => sum + results.filter(({status}) => status === 'ok').length, 0);
-}
-
-/** What `bench cell` writes for one round of the simulated runner, without its two seconds a cell. */
-async function writeAttempt(folder: string, plan: Plan, {cell}: PlannedCell): Promise<void> {
-  const at = '2026-01-01T00:00:00.000Z';
-  const attempt = `local-${cell.id}`;
-  const event = (tMs: number, body: Extract<JournalRecord, {type: 'event'}>['event']): JournalRecord => ({
-    type: 'event',
-    cellId: cell.id,
-    attempt: 'a',
-    tMs,
-    event: body,
-  });
-  const requests = Array.from({length: REQUESTS}, (_, index) => {
-    const startNs = (index + 1) * 1e8;
-    const tokenNs = Array.from({length: cell.workload.generatedTokens}, (_token, token) => startNs + (token + 1) * 1e7);
-    return event(startNs / 1e6, {
-      type: 'request',
-      phase: 'measure',
-      index,
-      lane: 0,
-      batch: 1,
-      startNs,
-      tokenNs,
-      promptTokens: cell.workload.promptTokens,
-      evaluatedTokens: cell.workload.promptTokens,
-      cachedTokens: 0,
-    });
-  });
-  const records: JournalRecord[] = [
-    {type: 'run_started', schema: 1, runId: attempt, at},
-    {type: 'cell_planned', cell, verdict: 'run', reason: 'runs here', refusedAs: null},
-    {type: 'round_started', cellId: cell.id, round: 0, attempt: 'a', canary: false, at},
-    ...requests,
-    {
-      type: 'round_finished',
-      cellId: cell.id,
-      round: 0,
-      attempt: 'a',
-      canary: false,
-      status: 'ok',
-      reason: '',
-      error: null,
-      stats: [],
-      caveats: [],
-      energyJ: null,
-      energySource: null,
-      overheadS: 0,
-      at,
-    },
-    {type: 'run_finished', at},
-  ];
-  const head = {
-    type: 'attempt',
-    schema: ATTEMPT_SCHEMA_VERSION,
-    attempt,
-    planId: plan.planId,
-    cellId: cell.id,
-    engine: 'local',
-    engineJob: null,
-    engineNode: null,
-    bootId: null,
-    manifest: manifest(plan, cell.device),
-  };
-  const body = `${[head, ...records].map((line) => JSON.stringify(line)).join('\n')}\n`;
-  const end = {type: 'end', lines: records.length + 1, sha256: createHash('sha256').update(body).digest('hex')};
-  const place = join(folder, 'attempts', cell.id);
-  await mkdir(place, {recursive: true});
-  await writeFile(join(place, `${attempt}.jsonl`), `${body}${JSON.stringify(end)}\n`);
-}
-
-function manifest(plan: Plan, device: string): Manifest {
-  const at = '2026-01-01T00:00:00.000Z';
-  return {
-    schema: 1,
-    runId: 'scale',
-    matrix: plan.matrix,
-    matrixSha256: plan.matrixSha256,
-    matrixText: '',
-    planId: plan.planId,
-    command: 'bench cell',
-    harnessVersion: HARNESS_VERSION,
-    gitCommit: null,
-    startedAt: at,
-    finishedAt: at,
-    host: {
-      host: 'made-up',
-      os: 'Linux',
-      kernelRelease: '6',
-      node: process.version,
-      virtualization: null,
-      cpuModel: 'made up',
-      cores: 1,
-      isa: 'avx2',
-      ramBytes: 1e9,
-      cgroupLimitBytes: null,
-      driver: null,
-      cuda: null,
-      devices: [{name: device, title: device, kind: 'cpu', known: false, forced: false}],
-    },
-    caveats: [],
-    samplers: [],
-  };
 }

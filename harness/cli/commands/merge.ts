@@ -1,16 +1,18 @@
-import {dirname, join} from 'node:path';
+import {basename, dirname, join} from 'node:path';
 import type {Command} from 'commander';
 import {REFUSALS, type Refusal} from '../../contract/attempt.ts';
 import {BenchError} from '../../contract/errors.ts';
-import {type Candidate, candidateOf, type Merged, type MergedCell, mergeAttempts} from '../../derive/merge.ts';
+import {isRefusedForGood} from '../../contract/plan.ts';
+import {type Candidate, type Merged, type MergedCell, mergeAttempts} from '../../derive/merge.ts';
 import {type MergedRun, mergedRuns} from '../../derive/merged-run.ts';
 import {PlanFolder, readPlan} from '../../engines/plan-folder.ts';
 import {writeFileAtomic} from '../../store/atomic-file.ts';
-import {findAttempts, readAttempts} from '../../store/attempt-file.ts';
+import {findAttempts} from '../../store/attempt-file.ts';
 import {writeManifest} from '../../store/manifest.ts';
 import {writeRequestsCsv} from '../../store/requests-csv.ts';
 import {writeResultsCsv} from '../../store/results-csv.ts';
 import {RunFolder} from '../../store/run-folder.ts';
+import {readManyCandidates} from '../candidate-threads.ts';
 import type {CommandContext} from '../context.ts';
 import {deriveRows} from '../derive-rows.ts';
 import {plain} from '../terminal.ts';
@@ -41,9 +43,9 @@ export function registerMergeCommand(program: Command, context: CommandContext):
       const found = await findAttempts(paths);
       const candidates: Candidate[] = [];
       const unread: Refusal[] = found.partial.map((path) => ({path, code: 'partial', detail: 'it has no trailer'}));
-      for await (const read of readAttempts(found.sealed)) {
+      for (const read of await readManyCandidates(found.sealed)) {
         if ('code' in read) unread.push(read);
-        else candidates.push(candidateOf(read, deriveRows));
+        else candidates.push(read);
       }
       const merged = mergeAttempts({plan, candidates, build: options.build});
       const all: Merged = {...merged, refusals: [...merged.refusals, ...unread].sort(byPath)};
@@ -53,7 +55,8 @@ export function registerMergeCommand(program: Command, context: CommandContext):
       for (const run of runs) await writeRun(options.out, run, all);
       const report = reportOf(all, plan.planId);
       const {missing} = report;
-      for (const line of told(all, runs, options.out)) context.stderr.write(`${plain(line)}\n`);
+      const lines = [...told(all, runs, options.out), ...(await earlierMerges(options.out, runs))];
+      for (const line of lines) context.stderr.write(`${plain(line)}\n`);
       if (options.json === true) context.stdout.write(`${JSON.stringify(report, null, 1)}\n`);
       else for (const {manifest} of runs) context.stdout.write(`${join(options.out, manifest.runId)}\n`);
       const bad = merged.cells.some(({canonical}) => FAILED.has(canonical?.row?.status ?? ''));
@@ -173,11 +176,25 @@ function reportOf({cells, refusals}: Merged, planId: string): MergeReport {
 
 const missingOf = (cells: readonly MergedCell[]): string[] =>
   cells
-    .filter(({canonical, planned}) => canonical === null && planned.verdict !== 'refused')
+    .filter(({canonical, planned}) => canonical === null && !isRefusedForGood(planned))
     .map(({planned}) => planned.cell.id);
 
 /** `<cell>/<attempt>.jsonl`: what is committed names no folder of this machine. */
 const lastParts = (path: string): string => path.split('/').slice(-2).join('/');
+
+/** Files with a trailer: what starts cells looks no further. */
+const SEALED: ReadonlySet<Refusal['code']> = new Set(['damaged', 'foreign', 'mixed-build', 'conflict']);
+
+/** Folders of the same plan and device under another name, which a report would count beside the new ones. */
+async function earlierMerges(out: string, runs: readonly MergedRun[]): Promise<string[]> {
+  const lines: string[] = [];
+  for (const {manifest} of runs) {
+    for (const name of await RunFolder.siblings(out, manifest)) {
+      lines.push(`${join(out, name)} is an earlier merge of the same cells: remove it, or a report counts them twice`);
+    }
+  }
+  return lines;
+}
 
 function told(merged: Merged, runs: readonly MergedRun[], out: string): string[] {
   const {cells, refusals} = merged;
@@ -200,6 +217,13 @@ function told(merged: Merged, runs: readonly MergedRun[], out: string): string[]
   if (missing.length > 0) {
     lines.push(
       `missing: ${missing.length} cells have no whole attempt: ${missing.slice(0, NAMED).join(' ')}${missing.length > NAMED ? ' …' : ''}`,
+    );
+  }
+  const blocked = new Set(refusals.filter(({code}) => SEALED.has(code)).map(({path}) => basename(dirname(path))));
+  const stuck = missing.filter((cell) => blocked.has(cell)).length;
+  if (stuck > 0) {
+    lines.push(
+      `${stuck} of them have attempts that were refused, and are taken for finished as long as those files are there: remove them to have the cells measured again`,
     );
   }
   const measured = cells.filter(({canonical}) => canonical !== null).length;

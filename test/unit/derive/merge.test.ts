@@ -55,6 +55,38 @@ describe('merging attempts', () => {
     expect(cell?.spread.decode_tokens_per_s).toBe(2);
   });
 
+  test('of whatever files, the order does not matter: not to what counts, not to what is refused, not to the builds', () => {
+    const file = fc.record({
+      attempt: fc.constantFrom('a', 'b', 'c'),
+      index: fc.constantFrom(0, 1),
+      sha256: fc.constantFrom('s', 't'),
+      build: fc.constantFrom('bench 0.1.0 abc', 'bench 0.1.0 abc', 'bench 0.1.0 def'),
+      runner: fc.constantFrom(null, {id: 'llama-cpp', version: '1'}, {id: 'llama-cpp', version: '2'}),
+      planId: fc.constantFrom(plan.planId, plan.planId, 'other'),
+      finished: fc.constantFrom(true, true, false),
+      rate: fc.constantFrom(10, 20, 40),
+    });
+    const many = fc.array(file, {maxLength: 8}).chain((files) => {
+      const all = files.map(({attempt, index, rate, ...more}, place) =>
+        candidate(attempt, index, {...more, path: `/${place}/${attempt}.jsonl`}, rate),
+      );
+      return fc.tuple(fc.constant(all), fc.shuffledSubarray(all, {minLength: all.length}));
+    });
+    fc.assert(
+      fc.property(many, fc.constantFrom(undefined, 'bench 0.1.0 a'), ([all, shuffled], build) => {
+        const merged = merge(all, build);
+        expect(merge(shuffled, build)).toEqual(merged);
+        // Each file counts, stands by, is refused by name, or is a copy of one that is any of these.
+        const kept = merged.cells.flatMap(({canonical, others}) => (canonical === null ? [] : [canonical, ...others]));
+        const refused = new Set(merged.refusals.map(({path}) => path));
+        const told = [...kept, ...all.filter(({path}) => refused.has(path))];
+        const contents = new Set(told.map(({attempt, sha256}) => `${attempt} ${sha256}`));
+        for (const {attempt, sha256} of all) expect(contents).toContain(`${attempt} ${sha256}`);
+        expect(new Set(kept.map(({attempt}) => attempt)).size).toBe(kept.length);
+      }),
+    );
+  });
+
   test('the order of the files does not matter, nor how often one was copied', () => {
     const all = [
       candidate('a'),
