@@ -12,10 +12,14 @@ export type Call = (program: string, args: readonly string[], input?: string) =>
 
 const SLOWEST_MS = 120_000;
 
+/** Slurm shortens what is pending of an array to 64 characters otherwise: what it left out would be submitted again. */
+const ENVIRONMENT = {SLURM_BITSTR_LEN: '0'};
+
 /** @throws {BenchError} `ENGINE_UNAVAILABLE` when the program is not on this machine, or does not answer. */
 export const callProgram: Call = async (program, args, input) => {
   const result = await execa(program, [...args], {
     ...(input === undefined ? {stdin: 'ignore'} : {input}),
+    env: ENVIRONMENT,
     reject: false,
     timeout: SLOWEST_MS,
     maxBuffer: 256 * 1024 * 1024,

@@ -1,4 +1,4 @@
-import type {Plan} from '../contract/plan.ts';
+import {isRefusedForGood, type Plan} from '../contract/plan.ts';
 import {isLive, type SickNode, type SlurmTask, troubleOf} from './slurm-state.ts';
 import {taskDevices} from './tasks.ts';
 
@@ -12,6 +12,8 @@ export interface DeviceProgress {
   /** Tasks; null when the engine was not asked or has forgotten. */
   readonly running: number | null;
   readonly pending: number | null;
+  /** Why Slurm lets tasks wait, in its own words, each once: `Resources`, `Priority`, `BeginTime`, … */
+  readonly waitsFor: readonly string[];
 }
 
 export interface PlanProgress {
@@ -42,7 +44,7 @@ export function planProgress({plan, finished, partial, jobs, tasks, sickNodes}: 
   const deviceOf = new Map(jobs.map(({id, device}) => [id, device]));
   const known = new Set(tasks?.map(({arrayId}) => arrayId));
   const devices = taskDevices(plan).map((device): DeviceProgress => {
-    const cells = plan.cells.filter(({cell, verdict}) => cell.device === device && verdict !== 'refused');
+    const cells = plan.cells.filter((planned) => planned.cell.device === device && !isRefusedForGood(planned));
     const own = (tasks ?? []).filter((task) => deviceOf.get(task.arrayId) === device && isLive(task));
     const asked = tasks !== null && jobs.some((job) => job.device === device && known.has(job.id));
     const count = (pending: boolean) =>
@@ -56,9 +58,15 @@ export function planProgress({plan, finished, partial, jobs, tasks, sickNodes}: 
       partial: cells.reduce((sum, {cell}) => sum + (partial.get(cell.id) ?? 0), 0),
       running: asked ? count(false) : null,
       pending: asked ? count(true) : null,
+      waitsFor: reasonsOf(own),
     };
   });
   return {devices, troubles: troublesOf({devices, jobs, tasks, sickNodes, known})};
+}
+
+function reasonsOf(tasks: readonly SlurmTask[]): string[] {
+  const reasons = tasks.flatMap(({state, reason}) => (state === 'PENDING' && reason !== 'None' ? [reason] : []));
+  return [...new Set(reasons)].filter((reason) => reason !== '').sort();
 }
 
 function troublesOf({
@@ -74,11 +82,12 @@ function troublesOf({
   const open = new Set(devices.filter(({cells, finished}) => finished < cells).map(({device}) => device));
   const forgotten = tasks === null ? [] : forgottenJobs(jobs, open, known);
   const deviceOf = new Map(jobs.map(({id, device}) => [id, device]));
+  const lastMerge = jobs.findLast(({device}) => device === null)?.id;
   const lines = (tasks ?? []).flatMap((task) => {
     const device = deviceOf.get(task.arrayId) ?? null;
     // What went wrong and was made good since is no trouble any more.
-    const mended = device !== null && !open.has(device) && !isLive(task);
-    const text = mended ? null : troubleOf(task);
+    const mended = !isLive(task) && (device === null ? task.arrayId !== lastMerge : !open.has(device));
+    const text = mended ? null : device === null ? mergeTrouble(task) : troubleOf(task);
     return text === null ? [] : [text];
   });
   const nodes = open.size === 0 ? [] : nodeLines(sickNodes, tasks ?? []);
@@ -89,6 +98,14 @@ function troublesOf({
           `Slurm has forgotten ${forgotten.length === 1 ? 'job' : 'jobs'} ${forgotten.join(', ')} (MinJobAge, or its controller died): told from the attempts alone; to have what is missing, give the same \`bench matrix … --engine slurm\` again`,
         ];
   return [...gone, ...nodes, ...lines];
+}
+
+function mergeTrouble(task: SlurmTask): string | null {
+  if (isLive(task)) return troubleOf(task);
+  if (task.state === 'COMPLETED') return null;
+  const log = `logs/merge-${task.jobId}.log`;
+  if (task.exitStatus === 1) return `the merge found cells that are missing or failed: ${log} names them`;
+  return `the merge (job ${task.jobId}) did not come to its end: read ${log}, then give \`bench merge\` yourself`;
 }
 
 /** Nodes named besides those that tasks of the plan ran on: a cluster may have a hundred that have nothing to do with it. */

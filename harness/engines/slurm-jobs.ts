@@ -33,18 +33,29 @@ export interface SlurmInput {
 /**
  * One job array per device, or several where Slurm's MaxArraySize asks for it. Pure: the same plan gives the same text.
  *
- * @throws {BenchError} `ENGINES_INVALID` for a device of the plan without an entry.
+ * @throws {BenchError} `ENGINES_INVALID` naming the devices with cells to run that have no entry.
  */
 export function slurmJobs(input: SlurmInput): SlurmJob[] {
   const {plan, site, finished, live = new Set()} = input;
-  return taskDevices(plan).flatMap((device) => {
+  const devices = taskDevices(plan).flatMap((device) => {
     const tasks = tasksOf(plan, device, site.group);
     const due = tasks.flatMap((task, number) => {
       const open = task.indices.some((index) => !finished.has(plan.cells[index]?.cell.id ?? ''));
       return open && !live.has(`${device} ${number}`) ? [number] : [];
     });
-    return chunks(due, site.max_array_size).map(({offset, numbers}) => job(device, numbers, offset, tasks, input));
+    return due.length === 0 ? [] : [{device, tasks, due}];
   });
+  const missing = devices.filter(({device}) => site.devices[device] === undefined).map(({device}) => device);
+  if (missing.length > 0) {
+    const known = Object.keys(site.devices);
+    throw new BenchError(
+      'ENGINES_INVALID',
+      `engines.yaml: slurm.devices has no entry for ${missing.join(', ')} (it has ${known.join(', ') || 'none'}): add what your site calls it, or choose cells with --only device=${known[0] ?? '…'}`,
+    );
+  }
+  return devices.flatMap(({device, tasks, due}) =>
+    chunks(due, site.max_array_size).map(({offset, numbers}) => job(device, numbers, offset, tasks, input)),
+  );
 }
 
 /** Array indices must stay below MaxArraySize: task numbers are counted from the start of their thousand. */
@@ -66,10 +77,7 @@ function job(
 ): SlurmJob {
   const {plan, folder, site} = input;
   const entry = site.devices[device];
-  if (entry === undefined) {
-    const known = Object.keys(site.devices).join(', ') || 'none';
-    throw new BenchError('ENGINES_INVALID', `engines.yaml: slurm.devices has no entry for ${device} (it has ${known})`);
-  }
+  if (entry === undefined) throw new BenchError('INTERNAL', `${device} has no entry`);
   const seconds = Math.max(0, ...numbers.map((number) => tasks[number]?.seconds ?? 0));
   const parallel = site.max_parallel === undefined ? '' : `%${site.max_parallel}`;
   const partition = entry.partition ?? site.partition;
@@ -83,10 +91,12 @@ function job(
       `--array=${ranges(numbers.map((number) => number - offset))}${parallel}`,
       '--requeue',
       '--exclusive',
+      // An exclusive job has all cores of its node, but only the default memory of the site, unless it asks for all of it.
+      '--mem=0',
       '--nodes=1',
       '--ntasks=1',
       '--open-mode=append',
-      `--output=${join(folder, 'logs', 'slurm-%A_%a.log')}`,
+      `--output=${logPath(folder, 'slurm-%A_%a.log')}`,
       `--time=${walltimeMinutes(seconds, site)}`,
       ...(partition === undefined ? [] : [`--partition=${partition}`]),
       ...(site.account === undefined ? [] : [`--account=${site.account}`]),
@@ -99,6 +109,9 @@ function job(
     script: cellScript(device, offset, input),
   };
 }
+
+/** `%` begins a word of Slurm's own; only that of the file is one. */
+const logPath = (folder: string, file: string): string => join(folder.replaceAll('%', '%%'), 'logs', file);
 
 /** The estimate is an upper bound of measuring, without making the weights; Slurm knows whole minutes only. */
 export function walltimeMinutes(seconds: number, {walltime}: Pick<SlurmSite, 'walltime'>): number {
@@ -151,7 +164,7 @@ export interface MergeJobInput {
   readonly out: string;
   readonly site: SlurmSite;
   readonly command: readonly string[];
-  /** Job ids that must have ended, however they did. */
+  /** Job ids that must have ended, however they did; none yet when Slurm is only asked whether it could run this. */
   readonly after: readonly string[];
 }
 
@@ -169,11 +182,11 @@ export function slurmMergeJob({
     arguments: [
       `--job-name=${jobName(plan.planId)}-merge`,
       `--comment=bench:${plan.planId}`,
-      `--dependency=afterany:${after.join(':')}`,
+      ...(after.length === 0 ? [] : [`--dependency=afterany:${after.join(':')}`]),
       '--nodes=1',
       '--ntasks=1',
       '--open-mode=append',
-      `--output=${join(folder, 'logs', 'merge-%j.log')}`,
+      `--output=${logPath(folder, 'merge-%j.log')}`,
       '--time=60',
       ...(partition === undefined ? [] : [`--partition=${partition}`]),
       ...(site.account === undefined ? [] : [`--account=${site.account}`]),

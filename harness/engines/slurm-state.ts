@@ -148,16 +148,22 @@ export function parseSickNodes(text: string): SickNode[] {
   return [...nodes.values()];
 }
 
+/** Reasons that do not pass by themselves: limits below what the job asks for, names that the site does not know. */
+const CANNOT_START = /BadConstraints|InvalidAccount|InvalidQOS|PartitionTimeLimit|PartitionNodeLimit|Max\w*PerJob/i;
+
 /** What is wrong with a task and what to do, in one line; null when nothing is. */
 export function troubleOf(task: SlurmTask): string | null {
   const id = task.places.length === 1 ? `${task.arrayId}_${task.places[0]}` : task.jobId;
+  const log = `logs/slurm-${id}.log`;
   const held = /held/i.test(task.reason) || task.state === 'REQUEUE_HOLD';
   if (isLive(task)) {
     if (held) return `job ${id} is held (${task.reason}): release it with \`scontrol release ${id}\``;
     if (/DependencyNeverSatisfied/i.test(task.reason))
       return `job ${id} waits for what can never happen: \`scancel ${id}\``;
-    if (/BadConstraints|InvalidAccount|InvalidQOS/i.test(task.reason))
-      return `job ${id} can never start (${task.reason}): mend engines.yaml, then \`scancel ${id}\``;
+    if (CANNOT_START.test(task.reason))
+      return `job ${id} cannot start (${task.reason}): \`scancel ${id}\`, mend engines.yaml or ask for another limit, then give the same \`bench matrix … --engine slurm\` again`;
+    if (/PartitionDown|PartitionInactive/i.test(task.reason))
+      return `job ${id} waits for its partition, which takes no jobs (${task.reason}): an administrator opens it`;
     return null;
   }
   const again = 'give the same `bench matrix … --engine slurm` again: it submits what is missing';
@@ -172,7 +178,7 @@ export function troubleOf(task: SlurmTask): string | null {
   if (task.exitStatus === 78)
     return `job ${id} found another device on ${task.nodes} than its label says: mend the label, or the entry in engines.yaml; then ${again}`;
   if (task.exitStatus === 75)
-    return `job ${id} asked to be tried again too often on ${task.nodes}: read its log, then ${again}`;
+    return `job ${id} asked to be tried again too often on ${task.nodes}: read ${log}, then ${again}`;
   const code = task.exitStatus === null ? task.reason || 'killed' : `exit ${task.exitStatus}`;
-  return `job ${id} failed (${code}): read its log, then ${again}`;
+  return `job ${id} failed (${code}): read ${log}, then ${again}`;
 }

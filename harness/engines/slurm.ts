@@ -35,7 +35,8 @@ export class Slurm {
 
   /** Tasks of these jobs that Slurm still remembers. @throws {BenchError} `ENGINE_UNAVAILABLE`. */
   async tasks(planId: string, ids: readonly string[]): Promise<SlurmTask[]> {
-    const {status, stdout, stderr} = await this.#call('squeue', ['--json']);
+    // From 24.05 on --json leaves out what has ended, too, unless it is asked for; older ones tell all whatever is asked.
+    const {status, stdout, stderr} = await this.#call('squeue', ['--json', '--states=all']);
     const tasks = status === 0 ? parseSqueue(stdout, planId, new Set(ids)) : null;
     if (tasks !== null) return tasks;
     throw new BenchError('ENGINE_UNAVAILABLE', `squeue: ${lastLine(stderr) || 'its answer was not understood'}`);

@@ -13,10 +13,14 @@ import {
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {execa} from 'execa';
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi} from 'vitest';
 import {HARNESS_VERSION} from '../../harness/cli/package-root.ts';
 import type {ResultRow} from '../../harness/contract/columns.ts';
+import {callProgram} from '../../harness/engines/call.ts';
 import type {PlanProgress} from '../../harness/engines/progress.ts';
+import {Slurm} from '../../harness/engines/slurm.ts';
+import {jobName} from '../../harness/engines/slurm-state.ts';
+import {ranges} from '../../harness/engines/tasks.ts';
 import {readResultsCsv} from '../../harness/store/results-csv.ts';
 import {BENCH, type CliResult} from '../support/bench-cli.ts';
 import {find, isRequired} from '../support/needs.ts';
@@ -147,6 +151,11 @@ describe.skipIf(missing !== null)('a matrix on a Slurm cluster where everything 
   /** With its header: an answer that did not come is no empty queue. */
   const nothingQueued = async () => (await cluster().text('squeue', ['-o', '%i'])) === 'JOBID';
 
+  const logs = () =>
+    readdirSync(join(planFolder(), 'logs'))
+      .map((name) => readFileSync(join(planFolder(), 'logs', name), 'utf8'))
+      .join('\n');
+
   /** What is to befall one task, or the next task of one node; once. */
   const fate = (name: string) => writeFileSync(place('fate', name), '');
   const met = (name: string) => readdirSync(place('met')).find((one) => one.startsWith(`${name}@`));
@@ -207,6 +216,24 @@ describe.skipIf(missing !== null)('a matrix on a Slurm cluster where everything 
     expect(await cluster().text('squeue', ['-t', 'all', '-o', '%i'])).toBe('JOBID');
   });
 
+  test('of a long array every place that is queued is known, and what has ended is told as well', async () => {
+    vi.stubEnv('SLURM_CONF', cluster().env['SLURM_CONF'] ?? '');
+    try {
+      const slurm = new Slurm(callProgram);
+      // No ranges: as what is missing of an array may be.
+      const numbers = Array.from({length: 200}, (_, index) => 2 * index + (index % 3 === 0 ? 1 : 0));
+      const id = await slurm.submit({
+        arguments: ['--hold', `--array=${ranges(numbers)}`, `--job-name=${jobName('long')}-t4`, '--output=/dev/null'],
+        script: '#!/bin/bash\n',
+      });
+      expect((await slurm.tasks('long', [id])).flatMap(({places}) => places)).toEqual(numbers);
+      await slurm.cancel([id]);
+      expect(new Set((await slurm.tasks('long', [id])).map(({state}) => state))).toEqual(new Set(['CANCELLED']));
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+
   test(
     'hosts die, agents die, labels lie, disks are full, jobs are cancelled or run too long',
     async () => {
@@ -246,7 +273,12 @@ describe.skipIf(missing !== null)('a matrix on a Slurm cluster where everything 
       await until('the end of all jobs', withReader(nothingQueued, {resubmits: false}));
       expect(await ends).toEqual([0, 0, 0]);
 
-      if (tiny) expect(met('full-virtual-t4-2')).toBeDefined();
+      if (tiny) {
+        expect(met('full-virtual-t4-2')).toBeDefined();
+        // Its first try was no result, and the second one is that of the job that asked to be started again.
+        expect(sealed('virtual-t4', 2).map((name) => /-r0-/.test(name))).toEqual([false]);
+        expect(logs()).toMatch(/try again: DISK_FULL/);
+      }
       expect(new Set(sealed('virtual-t4', 1).map((name) => /-r(\d+)-/.exec(name)?.[1])).size).toBe(2);
       // What died left evidence, and no result.
       for (const [device, task] of [

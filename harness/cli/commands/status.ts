@@ -5,6 +5,7 @@ import type {Plan} from '../../contract/plan.ts';
 import {callProgram} from '../../engines/call.ts';
 import {type Jobs, PlanFolder} from '../../engines/plan-folder.ts';
 import {type PlanProgress, planProgress} from '../../engines/progress.ts';
+import {quoted} from '../../engines/shell.ts';
 import {Slurm} from '../../engines/slurm.ts';
 import type {SickNode, SlurmTask} from '../../engines/slurm-state.ts';
 import {findAttempts, hasSealedAttempt} from '../../store/attempt-file.ts';
@@ -33,7 +34,7 @@ export function registerStatusCommand(program: Command, context: CommandContext)
       });
       if (warning !== null) context.stderr.write(`${plain(warning)}\n`);
       context.stdout.write(
-        options.json === true ? `${JSON.stringify(progress, null, 1)}\n` : `${statusText(progress)}\n`,
+        options.json === true ? `${JSON.stringify(progress, null, 1)}\n` : `${statusText(progress, dir)}\n`,
       );
     });
 }
@@ -74,7 +75,7 @@ async function attemptsOf(plan: Plan, folder: PlanFolder) {
   return {finished, partial};
 }
 
-function statusText({devices, troubles}: PlanProgress): string {
+function statusText({devices, troubles}: PlanProgress, dir: string): string {
   const count = (value: number | null) => (value === null ? '' : String(value));
   const table = renderTable(
     [
@@ -84,17 +85,21 @@ function statusText({devices, troubles}: PlanProgress): string {
       {title: 'partial', align: 'right'},
       {title: 'running', align: 'right'},
       {title: 'pending', align: 'right'},
+      {title: 'waits for', align: 'left'},
     ],
-    devices.map(({device, cells, finished, partial, running, pending}) => [
+    devices.map(({device, cells, finished, partial, running, pending, waitsFor}) => [
       device,
       String(cells),
       String(finished),
       partial === 0 ? '' : String(partial),
       count(running),
       count(pending),
+      waitsFor.join(', '),
     ]),
   );
   const more = troubles.length - NAMED;
   const lines = [...troubles.slice(0, NAMED).map(plain), ...(more > 0 ? [`… and ${more} more: --json has all`] : [])];
+  if (devices.every(({cells, finished}) => finished >= cells))
+    lines.push(`all cells are finished; to join them: bench merge ${quoted(dir)} --out RESULTS`);
   return [table, ...(lines.length === 0 ? [] : ['', ...lines])].join('\n');
 }

@@ -42,18 +42,31 @@ test('the engine says what runs and waits, the attempts say what is finished', (
   const {devices, troubles} = progress({
     finished: new Set([first]),
     partial: new Map([[first, 2]]),
-    tasks: [task('1'), task('1', {state: 'PENDING', places: [1, 2, 5]}), task('2', {state: 'PENDING', places: []})],
+    tasks: [
+      task('1'),
+      task('1', {state: 'PENDING', places: [1, 2], reason: 'Resources'}),
+      task('1', {state: 'PENDING', places: [5], reason: 'BeginTime'}),
+      task('2', {state: 'PENDING', places: [], reason: 'None'}),
+    ],
   });
   expect(devices).toEqual([
-    {device: 't4', cells: 2, finished: 1, partial: 2, running: 1, pending: 3},
-    {device: 'ryzen-7-5800hs', cells: 2, finished: 0, partial: 0, running: 0, pending: 1},
+    {device: 't4', cells: 2, finished: 1, partial: 2, running: 1, pending: 3, waitsFor: ['BeginTime', 'Resources']},
+    {device: 'ryzen-7-5800hs', cells: 2, finished: 0, partial: 0, running: 0, pending: 1, waitsFor: []},
   ]);
   expect(troubles).toEqual([]);
 });
 
 test('an engine that cannot be asked leaves its figures empty, and those of the attempts stand', () => {
   const {devices, troubles} = progress({finished: new Set(cells('t4')), tasks: null});
-  expect(devices[0]).toEqual({device: 't4', cells: 2, finished: 2, partial: 0, running: null, pending: null});
+  expect(devices[0]).toEqual({
+    device: 't4',
+    cells: 2,
+    finished: 2,
+    partial: 0,
+    running: null,
+    pending: null,
+    waitsFor: [],
+  });
   expect(troubles).toEqual([]);
 });
 
@@ -77,6 +90,22 @@ test('what went wrong and was made good since is no trouble any more; what is qu
   const held = task('1', {state: 'PENDING', reason: 'launch failed requeued held'});
   expect(progress({finished, tasks: [held, task('2')]}).troubles[0]).toContain('`scontrol release 1_0`');
   expect(progress({finished: new Set(plan.cells.map(({cell}) => cell.id)), tasks: []}).troubles).toEqual([]);
+});
+
+test('of merges only the last one counts: an earlier one ended without what was missing then', () => {
+  const jobs = [...JOBS, {id: '8', device: null, offset: 0, tasks: 1}, {id: '9', device: null, offset: 0, tasks: 1}];
+  const merge = (id: string, more: Partial<SlurmTask>) => task(id, {places: [], ...more});
+  const failed = merge('8', {state: 'FAILED', exitStatus: 1});
+  const told = (last: Partial<SlurmTask>) =>
+    progress({jobs, tasks: [task('1'), task('2'), failed, merge('9', last)]}).troubles;
+  expect(told({state: 'COMPLETED', exitStatus: 0})).toEqual([]);
+  expect(told({state: 'PENDING', reason: 'Dependency'})).toEqual([]);
+  expect(told({state: 'FAILED', exitStatus: 1})).toEqual([
+    'the merge found cells that are missing or failed: logs/merge-9.log names them',
+  ]);
+  expect(told({state: 'TIMEOUT'})).toEqual([
+    'the merge (job 9) did not come to its end: read logs/merge-9.log, then give `bench merge` yourself',
+  ]);
 });
 
 test('a node that takes no jobs is named with the reason of Slurm and the cure', () => {

@@ -37,7 +37,7 @@ describe('job arrays of a plan', () => {
     const [t4, ryzen] = slurmJobs(input());
     expect(t4?.tasks).toEqual([0, 1, 2, 3]);
     expect(t4?.arguments).toEqual(
-      expect.arrayContaining(['--array=0-3', '--gres=gpu:t4:1', '--exclusive', '--requeue']),
+      expect.arrayContaining(['--array=0-3', '--gres=gpu:t4:1', '--exclusive', '--mem=0', '--requeue']),
     );
     expect(ryzen?.arguments).toContain('--constraint=ryzen');
     expect(ryzen?.arguments.some((one) => one.startsWith('--gres'))).toBe(false);
@@ -100,7 +100,7 @@ describe('job arrays of a plan', () => {
 
   test('a device without an entry is told with those that have one; an entry that could land anywhere is refused', () => {
     expect(() => slurmJobs({...input(), site: SlurmSiteSchema.parse({devices: {t4: devices.t4}})})).toThrow(
-      'slurm.devices has no entry for ryzen-7-5800hs (it has t4)',
+      'slurm.devices has no entry for ryzen-7-5800hs (it has t4): add',
     );
     expect(SlurmSiteSchema.safeParse({devices: {t4: {}}}).success).toBe(false);
   });
@@ -109,6 +109,18 @@ describe('job arrays of a plan', () => {
     const {arguments: args} = slurmMergeJob({...input(), out: '/shared/results', after: ['7', '8']});
     expect(args).toContain('--dependency=afterany:7:8');
     expect(args.some((one) => one.startsWith('--gres') || one === '--exclusive')).toBe(false);
+    // Asked about before there is anything to wait for.
+    const {arguments: asked} = slurmMergeJob({...input(), out: '/shared/results', after: []});
+    expect(asked.some((one) => one.startsWith('--dependency'))).toBe(false);
+  });
+
+  test('a cell that only lacks software where it was planned has a task; one refused for good has none', () => {
+    const [first] = plan.cells;
+    if (first === undefined) throw new Error('no cell');
+    const refused = {...first, verdict: 'refused', refusedAs: 'unsupported'} as const;
+    const tasks = (planned: typeof first) => tasksOf({...plan, cells: [planned]}, first.cell.device, 'none');
+    expect(tasks({...refused, missing: true})).toHaveLength(1);
+    expect(tasks(refused)).toEqual([]);
   });
 
   test('places are written as ranges', () => {
@@ -133,6 +145,16 @@ describe('the programs of Slurm', () => {
   test('a job id may come with the name of its cluster; anything else is no id', async () => {
     expect(await new Slurm(answer(0, '123;main\n')).submit(job)).toBe('123');
     await expect(new Slurm(answer(0, 'Submitted batch job\n')).submit(job)).rejects.toThrow('sbatch');
+  });
+
+  test('squeue is asked for what has ended, too: from 24.05 on it is silent about it otherwise', async () => {
+    let asked: readonly string[] = [];
+    const slurm = new Slurm(async (_program, args) => {
+      asked = args;
+      return {status: 0, stdout: '{"jobs": []}', stderr: ''};
+    });
+    expect(await slurm.tasks('p', ['1'])).toEqual([]);
+    expect(asked).toEqual(['--json', '--states=all']);
   });
 
   test('an answer that is not understood is no empty queue', async () => {

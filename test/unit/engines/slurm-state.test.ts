@@ -1,5 +1,7 @@
+import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 import {parseRanges, parseSickNodes, parseSqueue, troubleOf} from '../../../harness/engines/slurm-state.ts';
+import {ranges} from '../../../harness/engines/tasks.ts';
 
 const IDS = new Set(['12']);
 
@@ -138,6 +140,15 @@ describe('the answer of squeue --json', () => {
   });
 });
 
+test('places that sbatch is given are those that are read back, however many', () => {
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.nat({max: 2000}), {maxLength: 400}), (numbers) => {
+      const sorted = numbers.sort((a, b) => a - b);
+      expect(parseRanges(ranges(sorted))).toEqual(sorted);
+    }),
+  );
+});
+
 describe('what is wrong is told with its cure', () => {
   const task = {
     jobId: '13',
@@ -156,11 +167,24 @@ describe('what is wrong is told with its cure', () => {
     expect(troubleOf({...task, reason: 'BeginTime'})).toBeNull();
   });
 
+  test('what a limit forbids never starts, and is told with its cure; what waits for its turn is not', () => {
+    for (const reason of [
+      'PartitionTimeLimit',
+      'QOSMaxWallDurationPerJobLimit',
+      'AssocMaxNodePerJobLimit',
+      'InvalidQOS',
+    ])
+      expect(troubleOf({...task, reason})).toMatch(/cannot start \(\w+\): `scancel 12_1`, mend engines\.yaml/);
+    expect(troubleOf({...task, reason: 'PartitionDown'})).toContain('its partition, which takes no jobs');
+    for (const reason of ['Resources', 'Priority', 'QOSMaxJobsPerUserLimit', 'AssocGrpGRES', 'Dependency'])
+      expect(troubleOf({...task, reason})).toBeNull();
+  });
+
   test('an exit status says which cure', () => {
     const failed = (exitStatus: number | null) => troubleOf({...task, state: 'FAILED', exitStatus});
     expect(failed(78)).toContain('another device on t4-1 than its label says');
-    expect(failed(75)).toContain('tried again too often');
-    expect(failed(2)).toContain('failed (exit 2)');
+    expect(failed(75)).toContain('tried again too often on t4-1: read logs/slurm-12_1.log');
+    expect(failed(2)).toContain('failed (exit 2): read logs/slurm-12_1.log');
     expect(troubleOf({...task, state: 'TIMEOUT'})).toContain('walltime.factor');
     expect(troubleOf({...task, state: 'COMPLETED', exitStatus: 0})).toBeNull();
   });
