@@ -83,6 +83,9 @@ async function measure(input: RunCellInput): Promise<RunCellOutcome> {
       runners: RUNNERS,
       estimate: (request) => weights.estimate(request),
     });
+    const [bound] = alone.cells;
+    // Sealed as a result, it would never be tried on a host that has it.
+    if (bound?.missing === true) return {end: 'try-again', reason: bound.reason};
     const job = engineJob(env);
     const attempt = attemptId(job, randomBytes(8).toString('hex'));
     const attempts = attemptFolder(input.folder, planned.cell.id);

@@ -11,6 +11,8 @@ export const PlannedCellSchema = z.strictObject({
   reason: z.string(),
   /** Status that a refused cell gets in results.csv. */
   refusedAs: z.enum(['unsupported', 'does-not-fit']).nullable(),
+  /** Refused only for want of software on the machine that made the plan: elsewhere the cell may run. */
+  missing: z.literal(true).optional(),
   estimate: z.strictObject({
     /** Upper bound over all rounds, weights made beforehand. */
     seconds: z.number().nonnegative().nullable(),
@@ -25,6 +27,9 @@ export const PlannedCellSchema = z.strictObject({
   }),
 });
 export type PlannedCell = z.infer<typeof PlannedCellSchema>;
+
+/** Refused on whatever machine: the refusal is the result of the cell, and no host need try it. */
+export const isRefusedForGood = ({verdict, missing}: PlannedCell): boolean => verdict === 'refused' && missing !== true;
 
 /** The plan file of `bench matrix FILE --plan --json`: all that `bench cell` needs. */
 export const PlanSchema = z.strictObject({

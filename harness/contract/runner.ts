@@ -3,7 +3,14 @@ import type {HostFacts} from './device.ts';
 import {SERVER_RUNNER} from './server.ts';
 
 /** Whether a cell can run here. A refusal is a result, not an error: it becomes a CSV row. */
-export type Support = {readonly ok: true} | {readonly ok: false; readonly reason: string};
+export type Support =
+  | {readonly ok: true}
+  | {
+      readonly ok: false;
+      readonly reason: string;
+      /** Only software is missing: another host, or this one after a setup, may run the cell. */
+      readonly missing?: true;
+    };
 
 /** How to start the worker of one cell. */
 export interface Launch {

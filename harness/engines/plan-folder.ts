@@ -3,7 +3,7 @@ import {readFile, writeFile} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import {z} from 'zod';
 import {BenchError} from '../contract/errors.ts';
-import {type Plan, PlanSchema} from '../contract/plan.ts';
+import {isRefusedForGood, type Plan, PlanSchema} from '../contract/plan.ts';
 import {writeFileAtomic} from '../store/atomic-file.ts';
 import {diskError, systemCode} from '../store/disk-error.ts';
 import {firstIssue} from '../store/invalid.ts';
@@ -114,7 +114,7 @@ export class PlanFolder {
 
 /** What was planned, without the verdicts of the machine that planned it: they change when it is asked again. */
 const cellsOf = ({cells}: Plan): string =>
-  JSON.stringify(cells.map(({cell, verdict}) => [cell, verdict === 'refused']));
+  JSON.stringify(cells.map((planned) => [planned.cell, isRefusedForGood(planned)]));
 
 /** @throws {BenchError} `PLAN_INVALID` naming the file and the key; `FILE_UNREADABLE`. */
 export async function readPlan(path: string): Promise<Plan> {

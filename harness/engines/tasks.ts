@@ -1,5 +1,5 @@
 import type {Grouping} from '../contract/engines.ts';
-import type {Plan} from '../contract/plan.ts';
+import {isRefusedForGood, type Plan} from '../contract/plan.ts';
 
 /** What one invocation on one node runs: places in the plan, all of one device. */
 export interface Task {
@@ -10,7 +10,7 @@ export interface Task {
 
 /** Devices that cells are for, in the order of the plan; those whose cells are all refused have nothing to run. */
 export function taskDevices(plan: Plan): string[] {
-  return [...new Set(plan.cells.filter(({verdict}) => verdict !== 'refused').map(({cell}) => cell.device))];
+  return [...new Set(plan.cells.filter((planned) => !isRefusedForGood(planned)).map(({cell}) => cell.device))];
 }
 
 /**
@@ -20,8 +20,9 @@ export function taskDevices(plan: Plan): string[] {
  */
 export function tasksOf(plan: Plan, device: string, group: Grouping): Task[] {
   const groups = new Map<string, {indices: number[]; seconds: number}>();
-  for (const [index, {cell, verdict, estimate}] of plan.cells.entries()) {
-    if (cell.device !== device || verdict === 'refused') continue;
+  for (const [index, planned] of plan.cells.entries()) {
+    const {cell, estimate} = planned;
+    if (cell.device !== device || isRefusedForGood(planned)) continue;
     const key = group === 'none' ? String(index) : JSON.stringify([cell.model, cell.weightsSeed]);
     const known = groups.get(key) ?? {indices: [], seconds: 0};
     known.indices.push(index);

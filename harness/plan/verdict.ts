@@ -40,11 +40,13 @@ export async function judge(cell: Cell, device: CellDevice, {host, runners, esti
     verdict: PlannedCell['verdict'],
     reason: string,
     refusedAs: PlannedCell['refusedAs'] = null,
+    missing = false,
   ): PlannedCell => ({
     cell,
     verdict,
     reason,
     refusedAs,
+    ...(missing ? {missing} : {}),
     estimate: {
       seconds: estimateSeconds(cell, weights?.weightsBytes ?? null),
       weightsBytes: weights?.weightsBytes ?? null,
@@ -62,7 +64,7 @@ export async function judge(cell: Cell, device: CellDevice, {host, runners, esti
     return planned('waiting', `waits for ${article(device.name)} ${device.name}${unknown}`);
   }
   const support = runner?.supports(cell, host) ?? {ok: true};
-  if (!support.ok) return refused(support.reason, 'unsupported');
+  if (!support.ok) return planned('refused', support.reason, 'unsupported', support.missing);
   if (tooLarge !== null) return refused(tooLarge, 'does-not-fit');
   if (server === null || server.url === null) return planned('run', `runs here on ${device.name}`);
   const where = server.elsewhere ? `on another machine’s ${device.name}, as the matrix says` : `on ${device.name}`;

@@ -17,7 +17,11 @@ export const llamaCppRunner: Runner = {
       return {ok: false, reason: `llama-cpp has no kernel to choose: use kernel auto and isa, not ${cell.kernel}`};
     }
     if (cell.settings.engineBuild === 'native' && host.software.llamaNativeDir === null) {
-      return {ok: false, reason: 'no llama.cpp is built on this host: run `bench setup llama-cpp --native`'};
+      return {
+        ok: false,
+        reason: 'no llama.cpp is built on this host: run `bench setup llama-cpp --native`',
+        missing: true,
+      };
     }
     if (cell.workload.concurrency > 1) {
       return {

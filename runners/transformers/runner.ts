@@ -16,6 +16,7 @@ const AUTO = {
 const CPU_ONLY = ['int4pack-cpu'];
 
 const no = (reason: string): Support => ({ok: false, reason});
+const missing = (reason: string): Support => ({ok: false, reason, missing: true});
 
 /** Hugging Face safetensors through PyTorch: fp32, bf16, fp16, and gptq-4bit with a kernel of choice. */
 export const transformersRunner: Runner = {
@@ -28,9 +29,9 @@ export const transformersRunner: Runner = {
     if (FORMATS[cell.format].family === 'gguf') {
       return no(`transformers runs safetensors and GPTQ, not ${cell.format}: use llama-cpp`);
     }
-    if (python === null) return no(pythonReason ?? 'no Python with PyTorch: run `bench setup python`');
+    if (python === null) return missing(pythonReason ?? 'no Python with PyTorch: run `bench setup python`');
     const {gpuLayers, engineBuild} = cell.settings;
-    if (cell.deviceKind === 'cuda' && !python.cuda) return no(whyNoGpu(python.torch, host));
+    if (cell.deviceKind === 'cuda' && !python.cuda) return missing(whyNoGpu(python.torch, host));
     if (gpuLayers !== 0 && cell.deviceKind === 'cpu') return no('gpu_layers must be 0 on a CPU');
     if (gpuLayers === 0 && cell.deviceKind === 'cuda')
       return no('transformers runs all layers on the GPU: gpu_layers all');

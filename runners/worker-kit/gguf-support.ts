@@ -8,8 +8,12 @@ import {missingFlags} from './cpu-isa.ts';
 /** What both ways into llama.cpp ask of a cell: format, device, context, batch, instruction set. First problem wins. */
 export function ggufSupport(runner: string, cell: Cell, host: HostFacts): Support {
   const reason = problem(runner, cell, host);
-  return reason === null ? {ok: true} : {ok: false, reason};
+  if (reason === null) return {ok: true};
+  return {ok: false, reason, ...(reason === NO_CUDA ? {missing: true} : {})};
 }
+
+const NO_CUDA =
+  'the CUDA libraries of llama.cpp cannot be loaded here: install the NVIDIA driver and the CUDA 12 or 13 runtime with cuBLAS';
 
 function problem(runner: string, cell: Cell, host: HostFacts): string | null {
   const {workload, settings} = cell;
@@ -19,9 +23,7 @@ function problem(runner: string, cell: Cell, host: HostFacts): string | null {
   if (host.software.llamaPrebuiltDir === null && settings.engineBuild === 'prebuilt') {
     return `no prebuilt llama.cpp for this platform: run \`bench setup llama-cpp --native\` and set engine_build: native`;
   }
-  if (cell.deviceKind === 'cuda' && !host.software.llamaGpu.includes('cuda')) {
-    return 'the CUDA libraries of llama.cpp cannot be loaded here: install the NVIDIA driver and the CUDA 12 or 13 runtime with cuBLAS';
-  }
+  if (cell.deviceKind === 'cuda' && !host.software.llamaGpu.includes('cuda')) return NO_CUDA;
   if (cell.deviceKind === 'cuda' && settings.gpuLayers === 0) return 'gpu_layers is 0 on a GPU device: leave it out';
   if (cell.deviceKind === 'cpu' && settings.gpuLayers > 0) return 'gpu_layers needs a GPU device';
   if (settings.kvType !== 'f16' && !settings.flashAttention && settings.kvType.startsWith('q')) {

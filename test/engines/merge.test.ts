@@ -66,6 +66,19 @@ describe('a plan that is run cell by cell with the real engine', () => {
     expect(await cellsOf('merged')).toHaveLength(2);
   }, 180_000);
 
+  test('a host that only lacks software asks to be tried again: its want is no result of the cell', async () => {
+    await writeFile(join(cwd, 'native.yaml'), MATRIX.replace('settings: {', 'settings: {engine_build: native, '));
+    await mkdir(join(cwd, 'n'));
+    await writeFile(
+      join(cwd, 'n', 'plan.json'),
+      (await bench(['matrix', 'native.yaml', '--plan', '--json'], {cwd})).stdout,
+    );
+    const {status, stderr} = await bench(['cell', '--plan', 'n/plan.json', '--index', '0'], {cwd});
+    expect(stderr).toMatch(/^try again: no llama\.cpp is built on this host: run `bench setup llama-cpp --native`$/m);
+    expect(status).toBe(75);
+    expect(await readdir(join(cwd, 'n'))).toEqual(['plan.json']);
+  });
+
   test('a place that is not in the plan, and a plan of another version, are told in one line', async () => {
     const beyond = await bench(['cell', '--plan', 'p/plan.json', '--index', '99'], {cwd});
     expect(beyond.stderr).toMatch(/--index 99: p\/plan.json has the cells 0 to 3/);

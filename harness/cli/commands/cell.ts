@@ -1,4 +1,4 @@
-import {dirname, resolve} from 'node:path';
+import {dirname, join, resolve} from 'node:path';
 import {type Command, InvalidArgumentError, Option} from 'commander';
 import {GROUPINGS, type Grouping} from '../../contract/engines.ts';
 import {BenchError} from '../../contract/errors.ts';
@@ -8,7 +8,8 @@ import {tasksOf} from '../../engines/tasks.ts';
 import {hasSealedAttempt} from '../../store/attempt-file.ts';
 import type {CommandContext} from '../context.ts';
 import {readHost} from '../host.ts';
-import {HARNESS_VERSION} from '../package-root.ts';
+import {matrixFolder} from '../matrix-folder.ts';
+import {HARNESS_VERSION, PACKAGE_ROOT} from '../package-root.ts';
 import {Progress} from '../progress.ts';
 import {runCell} from '../run-cell.ts';
 import {isLive, plain, styleFor} from '../terminal.ts';
@@ -26,6 +27,7 @@ interface CellOptions {
   readonly out?: string;
   readonly device?: string;
   readonly scratch?: string;
+  readonly matrixDir?: string;
   readonly again?: true;
   readonly alongside?: true;
   readonly json?: true;
@@ -48,6 +50,10 @@ export function registerCellCommand(program: Command, context: CommandContext): 
     .option('--out <dir>', 'folder of the attempts; default: that of the plan file')
     .option('--device <name>', 'treat this machine as NAME (a caveat on the row)')
     .option('--scratch <dir>', 'folder of this host for the attempt under way; default: below --out')
+    .option(
+      '--matrix-dir <dir>',
+      'folder of the matrix file on this host, for prompts, file: weights and own workers; default: as when it was planned',
+    )
     .option('--again', 'measure a finished cell once more: the merge keeps both')
     .option('--alongside', 'run although another bench run is active here (a caveat on the row)')
     .option('--json', 'events on stdout, one JSON object a line')
@@ -83,6 +89,9 @@ async function runTask(indices: readonly number[], {plan, folder, options, conte
     } else due.push(index);
   }
   if (due.length === 0) return 0;
+  const beside = [dirname(resolve(options.plan)), join(PACKAGE_ROOT, 'matrices')];
+  const folders: readonly [string, ...string[]] =
+    options.matrixDir === undefined ? [plan.matrixDir, ...beside] : [resolve(options.matrixDir)];
   const {host, catalogue} = await readHost(context, {forcedDevice: options.device});
   let exit = 0;
   for (const index of due) {
@@ -91,9 +100,10 @@ async function runTask(indices: readonly number[], {plan, folder, options, conte
     const style = styleFor(context.stderr, context.env);
     const progress = new Progress({output: context.stderr, style, live: isLive(context.stderr, context.env)});
     try {
+      const matrixDir = await matrixFolder(planned.cell, folders, context.signal);
       const outcome = await runCell({
         context,
-        plan,
+        plan: {...plan, matrixDir},
         planned,
         host,
         catalogue,
