@@ -1,11 +1,13 @@
 import {mkdir, writeFile} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
+import type {Cell} from '../contract/cell.ts';
 import {BenchError} from '../contract/errors.ts';
 import type {Plan} from '../contract/plan.ts';
 import {formatSeconds} from '../contract/units.ts';
 import {type Call, callProgram} from '../engines/call.ts';
 import {loadEngines} from '../engines/load-engines.ts';
 import {PlanFolder, type SubmittedJob} from '../engines/plan-folder.ts';
+import {quoted} from '../engines/shell.ts';
 import {skyPilotJobs} from '../engines/skypilot.ts';
 import {Slurm} from '../engines/slurm.ts';
 import {slurmJobs, slurmMergeJob} from '../engines/slurm-jobs.ts';
@@ -74,8 +76,11 @@ async function submitSlurm(input: SubmitInput & {folder: PlanFolder; site: Site<
     live: live.tasks,
   });
   const arrays = jobs.map((job) => ({job, what: `${job.tasks.length} tasks for ${job.device}`}));
+  const out = resolve(input.out);
+  const mergeJob = (after: readonly string[]) => slurmMergeJob({plan, folder: folder.path, out, site, command, after});
   // All are asked about before any is submitted: half a matrix helps nobody.
   for (const {job, what} of arrays) await slurm.check(job, what);
+  if (arrays.length > 0) await slurm.check(mergeJob([]), 'the merge at the end (merge in engines.yaml)');
   await folder.prepare(plan, matrixText);
   const submitted: SubmittedJob[] = [...known];
   const keep = async (job: SubmittedJob) => {
@@ -83,22 +88,36 @@ async function submitSlurm(input: SubmitInput & {folder: PlanFolder; site: Site<
     await folder.writeJobs({engine: 'slurm', planId: plan.planId, jobs: submitted});
   };
   for (const {job, what} of arrays) {
-    const id = await slurm.submit(job);
+    const id = await slurm.submit(job).catch((error: unknown) => {
+      throw partly(error, submitted.length - known.length, folder);
+    });
     await keep({id, kind: 'cells', device: job.device, tasks: job.tasks.length, offset: job.offset});
     context.stdout.write(`${plain(`job ${id}: ${what}`)}\n`);
   }
   if (arrays.length === 0) {
     context.stdout.write(
-      `nothing to submit: ${finished.size} cells are finished, the rest is queued; see: bench status ${folder.path}\n`,
+      `nothing to submit: ${finished.size} cells are finished, the rest is queued; see: bench status ${quoted(folder.path)}\n`,
     );
     return;
   }
-  const out = resolve(input.out);
   // Jobs that Slurm has forgotten cannot be waited for, and need not be.
   const after = [...new Set([...live.jobs, ...submitted.slice(known.length).map(({id}) => id)])];
-  const id = await slurm.submit(slurmMergeJob({plan, folder: folder.path, out, site, command, after}));
+  const id = await slurm.submit(mergeJob(after)).catch((error: unknown) => {
+    throw partly(error, arrays.length, folder);
+  });
   await keep({id, kind: 'merge', device: null, tasks: 1, offset: 0});
-  context.stdout.write(`job ${id}: merge into ${out}\nbench status ${folder.path}\nbench cancel ${folder.path}\n`);
+  context.stdout.write(
+    `job ${id}: merge into ${out}\nbench status ${quoted(folder.path)}\nbench cancel ${quoted(folder.path)}\n`,
+  );
+}
+
+/** Arrays may be too many for a limit of the site: those that were taken stay, and are told. */
+function partly(error: unknown, arrays: number, {path}: PlanFolder): unknown {
+  if (arrays === 0 || !(error instanceof BenchError)) return error;
+  return new BenchError(
+    error.code,
+    `${error.message}; ${arrays} ${arrays === 1 ? 'array is' : 'arrays are'} submitted and will run (bench status ${quoted(path)}, bench cancel ${quoted(path)}): later, the same command submits the rest`,
+  );
 }
 
 interface Live {
@@ -125,6 +144,20 @@ function ownCommand(): string[] {
   return [process.execPath, ...process.execArgv, process.argv[1] ?? ''];
 }
 
+/** Kernels for gptq-4bit that come with PyTorch or with bench; the others are those of the package gptqmodel. */
+const OWN_KERNELS: ReadonlySet<string> = new Set(['dequant-eager', 'dequant-triton', 'int4pack-cpu', 'torch-linear']);
+
+/** What cells of one device need on a new host besides `npm ci`, as arguments of bench. */
+function installs(cells: readonly Cell[]): readonly string[] {
+  const torch = cells.filter(({runner}) => runner.id === 'transformers');
+  const cuda = torch.some(({deviceKind}) => deviceKind === 'cuda');
+  const extra = cuda && torch.some(({format, kernel}) => format === 'gptq-4bit' && !OWN_KERNELS.has(kernel));
+  return [
+    ...(torch.length === 0 ? [] : [`setup python --${cuda ? 'cuda' : 'cpu'}${extra ? ' --gptqmodel' : ''}`]),
+    ...(cells.some(({settings}) => settings.engineBuild === 'native') ? ['setup llama-cpp --native'] : []),
+  ];
+}
+
 async function writeSkyPilot({
   plan,
   folder,
@@ -132,7 +165,7 @@ async function writeSkyPilot({
   context,
   matrixText,
 }: SubmitInput & {folder: PlanFolder; site: Site<'skypilot'>}): Promise<void> {
-  const jobs = skyPilotJobs({plan, folder: folder.path, workdir: PACKAGE_ROOT, site});
+  const jobs = skyPilotJobs({plan, folder: folder.path, workdir: PACKAGE_ROOT, site, installs});
   await folder.prepare(plan, matrixText);
   const place = join(folder.path, 'skypilot');
   try {
@@ -143,8 +176,10 @@ async function writeSkyPilot({
   }
   for (const {commands} of jobs) context.stdout.write(`${commands.join('\n')}\n`);
   const fetch =
-    site.bucket === undefined ? '' : ` The attempts are in ${site.bucket}/${plan.planId}: fetch them first.`;
-  context.stdout.write(`bench merge ${folder.path} --out RESULTS\n`);
+    site.bucket === undefined
+      ? ' A host that has stopped by itself still costs its disk, until `sky down`.'
+      : ` Before the merge, ${site.bucket}/${plan.planId}/attempts has to lie in ${folder.path}/attempts.`;
+  context.stdout.write(`bench merge ${quoted(folder.path)} --out RESULTS\n`);
   context.stderr.write(
     `Nothing was launched: these tasks are checked against SkyPilot's schema, but no run on a real cloud was made with them by the makers of bench. Read one, then give the commands above.${fetch}\n`,
   );

@@ -46,7 +46,7 @@ export const SlurmSiteSchema = z.strictObject({
   tries: z.int().positive().max(20).default(3).describe('Times a task is started that asks to be tried again'),
   max_parallel: z.int().positive().optional().describe('Tasks of one device at the same time'),
   max_array_size: z.int().positive().default(1000).describe('MaxArraySize of the cluster, less one'),
-  devices: z.record(z.string().regex(/^[a-z0-9][a-z0-9.-]*$/), SlurmDeviceSchema),
+  devices: z.record(z.string().regex(/^[a-z0-9][a-z0-9._-]*$/), SlurmDeviceSchema),
   merge: z
     .strictObject({partition: word.optional(), constraint: line.optional(), arguments: z.array(line).default([])})
     .default({arguments: []})
@@ -76,16 +76,25 @@ const SkyPilotDeviceSchema = z
   );
 export type SkyPilotDevice = z.infer<typeof SkyPilotDeviceSchema>;
 
-export const SkyPilotSiteSchema = z.strictObject({
-  bucket: z
-    .string()
-    .regex(/^(s3|gs|r2|oci|azure|https|cos|nebius):\/\/\S+$/, 'an address such as s3://my-bucket/bench')
-    .optional()
-    .describe('Where attempts are kept. Without one they are fetched with rsync before the host goes'),
-  idle_minutes: z.int().positive().default(10).describe('The host ends itself after being idle this long'),
-  setup: shell.optional().describe('Shell lines that install bench on the host. Default: npm ci in the checkout'),
-  devices: z.record(z.string().regex(/^[a-z0-9][a-z0-9.-]*$/), SkyPilotDeviceSchema),
-});
+export const SkyPilotSiteSchema = z
+  .strictObject({
+    bucket: z
+      .string()
+      .regex(/^(s3|gs|r2|oci|azure|https|cos|nebius):\/\/\S+$/, 'an address such as s3://my-bucket/bench')
+      .optional()
+      .describe('Where attempts are kept. Without one they are fetched with rsync before the host goes'),
+    idle_minutes: z.int().positive().default(10).describe('The host ends itself after being idle this long'),
+    setup: shell
+      .optional()
+      .describe(
+        'Shell lines that install bench on the host. Default: Node, npm ci, and the engines that the cells need',
+      ),
+    devices: z.record(z.string().regex(/^[a-z0-9][a-z0-9._-]*$/), SkyPilotDeviceSchema),
+  })
+  .refine(({bucket, devices}) => bucket !== undefined || Object.values(devices).every(({use_spot}) => !use_spot), {
+    path: ['bucket'],
+    error: 'use_spot needs a bucket: a host that is taken away takes the only copy of its results along',
+  });
 export type SkyPilotSite = z.infer<typeof SkyPilotSiteSchema>;
 
 export const EnginesSchema = z.strictObject({

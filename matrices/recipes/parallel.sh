@@ -5,9 +5,10 @@
 #   matrices/recipes/parallel.sh plan.json t4 gpubox1,gpubox2 [results]
 #
 # Every host has a checkout of bench (`npm ci` done) in BENCH_DIR, by default ~/bench, and keeps its attempts in BENCH_RUNS,
-# by default ~/bench-runs, outside of the checkout. `:` is this host, without ssh. One cell at a time per host. The same
-# command again runs what failed or is missing. parallel does not know what a host is: name those that have the device; each
-# cell looks for itself, and ends with 78 where it is not. Paths without blanks, please.
+# by default ~/bench-runs, outside of the checkout. Prompts, file: weights and workers of your own are taken from the folder
+# `matrices` of the checkout, or from BENCH_MATRIX_DIR on every host. `:` is this host, without ssh. One cell at a time per
+# host. The same command again runs what failed or is missing. parallel does not know what a host is: name those that have
+# the device; each cell looks for itself, and ends with 78 where it is not. Paths without blanks, please.
 #
 # Exit status: 0, or that of the merge; 1 when cells are missing.
 set -euo pipefail
@@ -18,6 +19,7 @@ out=${4:-results}
 bench=${BENCH:-npx bench}
 dir=${BENCH_DIR:-'~/bench'}
 runs=${BENCH_RUNS:-'~/bench-runs'}
+beside=${BENCH_MATRIX_DIR:+" --matrix-dir $BENCH_MATRIX_DIR"}
 
 read -r id tasks < <(node -e '
   const plan = JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));
@@ -43,7 +45,7 @@ for host in "${each[@]}"; do on "$host" "mkdir -p $run/attempts && cat >$run/pla
 # A failure is told by the merge, as a cell that is missing.
 seq 0 $((tasks - 1)) |
   parallel -S "$hosts" -j 1 --retries 3 --joblog "$here/$device.joblog" --resume-failed --line-buffer \
-    "cd $dir && exec $bench cell --plan $run/plan.json --class $device --task {}" ||
+    "cd $dir && exec $bench cell --plan $run/plan.json --class $device$beside --task {}" ||
   echo "$? tasks failed: see $here/$device.joblog" >&2
 
 for host in "${each[@]}"; do on "$host" "tar -C $run -cf - attempts" </dev/null | tar -C "$here" -xf -; done

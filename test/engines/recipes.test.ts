@@ -77,7 +77,42 @@ test('engines.yaml is one that Slurm and SkyPilot jobs can be made from, for eac
   });
   const input = {plan: spread, folder: '/shared/plan', finished: new Set<string>()};
   expect(slurmJobs({...input, site: slurm, command: ['bench']}).map(({device}) => device)).toEqual(devices);
-  expect(skyPilotJobs({...input, site: skypilot, workdir: '/bench'}).map(({device}) => device)).toEqual(devices);
+  expect(
+    skyPilotJobs({...input, site: skypilot, workdir: '/bench', installs: () => []}).map(({device}) => device),
+  ).toEqual(devices);
+});
+
+/** Of SkyPilot's catalogue (catalogs/v8/common/accelerators.csv, commit 001ca549): the NVIDIA GPUs that devices.yaml has. */
+const CATALOGUE = [
+  'T4',
+  'L4',
+  'A10G',
+  'L40S',
+  'A100',
+  'A100-80GB',
+  'H100',
+  'H200',
+  'V100',
+  'V100-32GB',
+  'RTX3090',
+  'RTX4090',
+];
+
+test('engines.yaml names the accelerator of each GPU that bench knows, as SkyPilot does, or says why it does not', async () => {
+  const {skypilot} = await loadEngines(join(RECIPES, 'engines.yaml'));
+  const comments = readFileSync(join(RECIPES, 'engines.yaml'), 'utf8').match(/#.*/g)?.join('\n') ?? '';
+  const {devices}: {devices: {name: string; kind: string}[]} = parse(
+    readFileSync(join(PACKAGE_ROOT, 'matrices', 'devices.yaml'), 'utf8'),
+  );
+  const gpus = devices.filter(({kind}) => kind === 'cuda').map(({name}) => name);
+  expect(gpus.length).toBeGreaterThan(10);
+  for (const name of gpus) {
+    const entry = skypilot?.devices[name];
+    if (entry === undefined) expect(comments).toMatch(new RegExp(`\\b${name}[,:]`));
+    else if (entry.accelerators !== undefined) expect(CATALOGUE).toContain(entry.accelerators.replace(/:1$/, ''));
+    else expect([name, entry.instance_type]).toEqual([name, expect.any(String)]);
+  }
+  for (const name of Object.keys(skypilot?.devices ?? {})) expect(devices.map((one) => one.name)).toContain(name);
 });
 
 describe('the Kubernetes job', () => {

@@ -40,7 +40,7 @@ describe('task files for SkyPilot', () => {
   let hub: SkyPilotJob[] = [];
   beforeAll(async () => {
     const plan = await planOf('[t4]');
-    const input = {plan, folder: '/plans/small', workdir: '/bench'};
+    const input = {plan, folder: '/plans/small', workdir: '/bench', installs: () => []};
     jobs = skyPilotJobs({...input, site: site('s3://bucket/bench')});
     fetched = skyPilotJobs({...input, site: site()});
     const cells = plan.cells.map((planned) => ({...planned, cell: {...planned.cell, source: 'hf:org/model'}}));
@@ -71,6 +71,23 @@ describe('task files for SkyPilot', () => {
     expect(hub[0]?.commands[0]).toMatch(/^HF_TOKEN="\$\{HF_TOKEN-\}" sky jobs launch .*t4\.yaml --secret HF_TOKEN$/);
   });
 
+  test('prompts beside the matrix are found in the checkout that is sent along, or sent as well', async () => {
+    const plan = await planOf('[t4]');
+    const cells = plan.cells.map(({cell, ...rest}) => ({
+      ...rest,
+      cell: {...cell, workload: {...cell.workload, prompts: 'workloads/p.jsonl'}},
+    }));
+    const task = (matrixDir: string) => {
+      const input = {folder: '/plans/small', workdir: '/bench', site: site(), installs: () => []};
+      return skyPilotJobs({...input, plan: {...plan, matrixDir, cells}})[0]?.task;
+    };
+    expect(task('/bench/matrices')?.run).toContain(`--class t4 --matrix-dir matrices --task "$task"`);
+    expect(Object.keys(task('/bench/matrices')?.file_mounts ?? {})).toEqual(['~/bench-plan/plan.json']);
+    expect(task('/home/me/own')?.run).toContain('--matrix-dir ~/bench-plan/matrix --task');
+    expect(task('/home/me/own')?.file_mounts).toMatchObject({'~/bench-plan/matrix': '/home/me/own'});
+    expect(jobs[0]?.task.run).not.toContain('--matrix-dir');
+  });
+
   test('read back as what was meant: no line is folded, and a key that SkyPilot has not is refused', () => {
     const [job] = jobs;
     expect(parse(job?.yaml ?? '')).toEqual(job?.task);
@@ -83,9 +100,18 @@ describe('task files for SkyPilot', () => {
 
   test('a CPU model cannot be asked for: what to do instead is said', async () => {
     const plan = await planOf('[ryzen-7-5800hs]');
-    expect(() => skyPilotJobs({plan, folder: '/p', workdir: '/b', site: site()})).toThrow(
-      /cannot be asked for a CPU model: give an instance_type .* infra: ssh\/<pool>/,
+    expect(() => skyPilotJobs({plan, folder: '/p', workdir: '/b', site: site(), installs: () => []})).toThrow(
+      /no entry for ryzen-7-5800hs: .*cannot be asked for a CPU model \(ryzen-7-5800hs\): give an instance_type .* infra: ssh\/<pool>/,
     );
+  });
+
+  test('results in a bucket are fetched with the tool of its store; a host that may be taken away needs a bucket', () => {
+    expect(jobs[0]?.commands[1]).toMatch(/^aws s3 sync s3:\/\/bucket\/bench\/\w+\/attempts \/plans\/small\/attempts$/);
+    const spot = {t4: {accelerators: 'T4:1', max_hourly_cost: 1, use_spot: true}};
+    expect(SkyPilotSiteSchema.safeParse({devices: spot}).error?.issues[0]?.message).toContain(
+      'use_spot needs a bucket',
+    );
+    expect(SkyPilotSiteSchema.safeParse({bucket: 's3://b', devices: spot}).success).toBe(true);
   });
 
   test.skipIf(python === null)(
@@ -118,7 +144,7 @@ describe('task files for SkyPilot', () => {
         spawnSync(python ?? '', ['-c', COMMANDS, ...lines], {encoding: 'utf8', env, timeout: 300_000});
       const lines = [...jobs, ...fetched, ...hub]
         .flatMap((job) => job.commands)
-        .filter((line) => !line.startsWith('rsync '));
+        .filter((line) => line.includes('sky '));
       expect(
         commands(...lines)
           .stdout.trim()
@@ -165,7 +191,8 @@ exit "\${exits[task]}"
 describe('the script on a host, with a bucket', () => {
   async function bucket() {
     const plan = await planOf('[t4]');
-    const [job] = skyPilotJobs({plan, folder: '/plans/small', workdir: '/bench', site: site('s3://bucket/bench')});
+    const bucketSite = site('s3://bucket/bench');
+    const [job] = skyPilotJobs({plan, folder: '/plans/small', workdir: '/bench', site: bucketSite, installs: () => []});
     const kept = mkdtempSync(join(root, 'bucket-'));
     return {
       /** On a new host. @returns Exit status. */
