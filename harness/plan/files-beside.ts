@@ -8,12 +8,13 @@ export interface FileBeside {
   readonly sha256: string | null;
 }
 
-/** What a cell cannot do without on a host besides its plan: prompts, `file:` weights, a worker of the user's own. */
+/** What a cell cannot do without on a host besides its plan: prompts, `file:` weights, a worker or server of the user's own. */
 export function filesBeside({workload, source, runner}: Cell): FileBeside[] {
   const {prompts, promptsSha256} = workload;
   const file = source.startsWith('file:') ? source.slice('file:'.length).replace(/^\/\//, '') : '/';
   const weights = file.startsWith('/') ? null : file;
-  const words = runner.command?.filter((word) => /^\.{1,2}\//.test(word)) ?? [];
+  const command = [...(runner.command ?? []), ...(runner.server?.command ?? [])];
+  const words = command.filter((word) => /^\.{1,2}\//.test(word));
   return [
     ...(prompts === null ? [] : [{path: prompts, sha256: promptsSha256}]),
     ...(weights === null ? [] : [{path: weights, sha256: null}]),

@@ -6,7 +6,7 @@
 #
 # Every host has a checkout of bench (`npm ci` done) in BENCH_DIR, by default ~/bench, and keeps its attempts in BENCH_RUNS,
 # by default ~/bench-runs, outside of the checkout. Prompts, file: weights and workers of your own are taken from the folder
-# `matrices` of the checkout, or from BENCH_MATRIX_DIR on every host. `:` is this host, without ssh. One cell at a time per
+# `matrices` of the checkout, or from BENCH_MATRIX_FOLDER on every host. `:` is this host, without ssh. One cell at a time per
 # host. The same command again runs what failed or is missing. parallel does not know what a host is: name those that have
 # the device; each cell looks for itself, and ends with 78 where it is not. Paths without blanks, please.
 #
@@ -19,7 +19,7 @@ out=${4:-results}
 bench=${BENCH:-npx bench}
 dir=${BENCH_DIR:-'~/bench'}
 runs=${BENCH_RUNS:-'~/bench-runs'}
-beside=${BENCH_MATRIX_DIR:+" --matrix-dir $BENCH_MATRIX_DIR"}
+beside=${BENCH_MATRIX_FOLDER:+" --matrix-dir $BENCH_MATRIX_FOLDER"}
 
 read -r id tasks < <(node -e '
   const plan = JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));

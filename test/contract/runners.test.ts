@@ -1,12 +1,12 @@
 import {readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {RUNNERS} from '../../harness/cli/registry.ts';
 import {CAVEAT_CODES} from '../../harness/contract/caveats.ts';
 import type {HostFacts} from '../../harness/contract/device.ts';
 import type {Runner} from '../../harness/contract/runner.ts';
 import {llamaCppRunner} from '../../runners/llama-cpp/runner.ts';
 import {nodeLlamaCppRunner} from '../../runners/node-llama-cpp/runner.ts';
-import {simulatedRunner} from '../../runners/simulated/runner.ts';
 import {eventsOf, runWorkerProgram, type WorkerRun} from '../support/run-worker.ts';
 import {runnerHost} from '../support/runner-host.ts';
 import {type TinyModel, tinyModel} from '../support/tiny-model.ts';
@@ -27,7 +27,12 @@ function run(runner: Runner, changes: OrderChanges = {}): Promise<WorkerRun> {
   return runWorkerProgram(runner.launch(order.cell, host), order);
 }
 
-describe.each([llamaCppRunner, nodeLlamaCppRunner, simulatedRunner])('the worker of $id', (runner) => {
+/** Those of the registry that run the small GGUF model here; the others have suites of their own. */
+const runners = [...RUNNERS.values()].filter(
+  (runner) => runner.supports(workOrder({cell: {runner: {id: runner.id}}}).cell, runnerHost()).ok,
+);
+
+describe.each(runners)('the worker of $id', (runner) => {
   let outcome: WorkerRun;
   beforeAll(async () => {
     outcome = await run(runner);
