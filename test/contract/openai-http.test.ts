@@ -357,12 +357,13 @@ describe('a server that the worker starts', () => {
   const failed = ({events}: WorkerRun) => eventsOf(events, 'failed')[0]?.error;
 
   it('is waited for, measured, and gone when the worker is', async () => {
-    const {events, exitCode} = await start('--loading', '3');
+    const mark = `mark-of-${process.pid}`;
+    const {events, exitCode} = await start('--loading', '3', '--last', mark);
     expect({exitCode, failed: eventsOf(events, 'failed')}).toEqual({exitCode: 0, failed: []});
     expect(eventsOf(events, 'request').filter(({phase}) => phase === 'measure')).toHaveLength(3);
     const [loaded] = eventsOf(events, 'loaded');
     expect(loaded?.effective).toMatchObject({startedHere: true});
-    await expect.poll(() => processesOf(fixture)).toEqual([]);
+    await expect.poll(() => processesOf(mark), {timeout: 20_000}).toEqual([]);
   });
 
   it('that ends while it is measured fails the cell with its last telling words', async () => {
