@@ -52,7 +52,6 @@ test('simulated cells give the numbers they were told to, with a p90, and say th
       load_ms: 250,
       prompt_tokens: 16,
       vram_peak_bytes: null,
-      price_date: null,
     });
     expect(row.caveats?.split(' ')).toContain('simulated');
     expect(row.latency_ms_p90).toBeCloseTo(row.latency_ms_p50 ?? Number.NaN, 9);

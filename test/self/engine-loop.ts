@@ -34,7 +34,7 @@ export const engineLoop: Section = {
     const {host} = await readHost({env: process.env}, {pythonProbe: 'skip'});
     const cores = host.cpu.usableCores;
     const program = await shippedTool('llama-bench', context);
-    const processes = context.quick ? 3 : 7;
+    const processes = context.quick ? 4 : 8;
     const small: Shape = {
       model: 'quickstart-53m',
       goal: 0.95,
@@ -82,7 +82,7 @@ async function compareShape(context: SelfContext, host: HostFacts, program: stri
           worker({runner: 'llama-cpp', host, model, format, threads, work, repetitions, weightsPath: path});
         const told = (what: string) => (logs: readonly number[]) => {
           const {ratio, low, high} = ratioInterval(logs);
-          const so = logs.length < 2 ? '' : ` (${low.toFixed(3)}–${high.toFixed(3)})`;
+          const so = Number.isNaN(low) ? '' : ` (${low.toFixed(3)}–${high.toFixed(3)})`;
           context.log(`${what}: pair ${logs.length} of ${turns.processes}, ${ratio.toFixed(4)}${so}`);
         };
         if (wanted(ours)) figures.push(ratioFigure(ours, await logRatios(mine, theirs, turns, told(ours)), shape.goal));

@@ -29,7 +29,7 @@ export const nativeBuild: Section = {
       onStep: context.log,
     });
     const programs = {shipped: await shippedTool('llama-bench', context), native: join(folder, 'llama-bench')};
-    const turns: Turns = {processes: context.quick ? 3 : 8, turns: 4, repetitions: 2};
+    const turns: Turns = {processes: context.quick ? 4 : 8, turns: 4, repetitions: 2};
     const works: readonly Work[] = [
       {kind: 'pp', tokens: 128},
       {kind: 'tg', tokens: 16},

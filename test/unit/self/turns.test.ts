@@ -129,22 +129,25 @@ describe('logRatios', () => {
 });
 
 describe('ratioInterval', () => {
-  test('is Student’s t on the logarithm', () => {
-    const {ratio, low, high} = ratioInterval([0.01, 0.03]);
-    expect(Math.log(ratio)).toBeCloseTo(0.02, 12);
-    // t of one degree of freedom is 12.706, the standard error 0.01.
-    expect(Math.log(high)).toBeCloseTo(0.02 + 0.12706, 4);
-    expect(Math.log(low)).toBeCloseTo(0.02 - 0.12706, 4);
+  test('is Student’s t on the logarithm, whichever side began', () => {
+    // Began first: 0.01 and 0.03; began second: 0.11 and 0.13. Each kind has its own mean, and the same spread.
+    const {ratio, low, high} = ratioInterval([0.01, 0.11, 0.03, 0.13]);
+    expect(Math.log(ratio)).toBeCloseTo(0.07, 12);
+    // Pooled variance 2e-4 with two degrees of freedom, t = 4.303; standard error √(2e-4 × (1/2 + 1/2) / 4).
+    const reach = 4.3027 * Math.sqrt(2e-4 / 4);
+    expect(Math.log(high)).toBeCloseTo(0.07 + reach, 4);
+    expect(Math.log(low)).toBeCloseTo(0.07 - reach, 4);
   });
 
-  test('has no bounds with one pair of processes', () => {
+  test('has no bounds with one pair of each kind', () => {
     expect(ratioInterval([0.5])).toMatchObject({low: Number.NaN, high: Number.NaN});
+    expect(ratioInterval([0.5, 0.7])).toMatchObject({low: Number.NaN, high: Number.NaN});
   });
 });
 
 describe('ratioFigure', () => {
   test.each([
-    ['above the goal', [0, 0.001, -0.001, 0], true],
+    ['above the goal', [0, 0.001, -0.001, 0.002], true],
     ['below it', [-0.02, -0.021, -0.019, -0.02], false],
     ['on both sides of it', [-0.05, 0.05, -0.02, 0], null],
     ['unknown', [0], null],
