@@ -42,16 +42,23 @@ const compareText = (a: string | null, b: string | null): number => {
   return x === y ? 0 : x < y ? -1 : 1;
 };
 
-/** One order of cells for all charts and tables: device, model, workload, bits, runner, kernel, host, then ids. */
-export function compareRows(a: ResultRow, b: ResultRow): number {
+/** The same order of whatever device. */
+export function compareWays(a: ResultRow, b: ResultRow): number {
   return (
-    compareText(a.device, b.device) ||
     compareText(a.model, b.model) ||
     compareText(a.workload, b.workload) ||
     bitsOf(b) - bitsOf(a) ||
     compareText(a.format, b.format) ||
     compareText(a.runner, b.runner) ||
-    compareText(a.kernel, b.kernel) ||
+    compareText(a.kernel, b.kernel)
+  );
+}
+
+/** One order of cells for all charts and tables: device, model, workload, bits, runner, kernel, host, then ids. */
+export function compareRows(a: ResultRow, b: ResultRow): number {
+  return (
+    compareText(a.device, b.device) ||
+    compareWays(a, b) ||
     compareText(a.host, b.host) ||
     compareText(a.run_id, b.run_id) ||
     compareText(a.cell_id, b.cell_id)

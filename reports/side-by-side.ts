@@ -1,5 +1,5 @@
 import type {ResultRow} from '../harness/contract/columns.ts';
-import {type Cell, cellData} from './cell.ts';
+import {type Cell, cellData, compareWays} from './cell.ts';
 import {isaCap} from './controls.ts';
 import {clean} from './text.ts';
 
@@ -26,46 +26,45 @@ const parts = (...texts: readonly (string | null)[]): string =>
  * other devices (`cpu-zen4`, `cuda`): one is part of the comparison only where a device has the choice between several.
  */
 export function comparisons(rows: readonly ResultRow[], measure: Measure): Comparison[] {
-  const measured = cellData(rows).filter(({row}) => row.status === 'ok' && (row[measure] ?? 0) > 0);
-  const wayOf = (row: ResultRow): string =>
-    JSON.stringify([row.model, row.workload, row.batch, row.concurrency, row.format, row.runner, isaCap(row)]);
-  const kernels = new Map<string, Set<string>>();
-  const kernelsAt = ({row}: Cell): string => JSON.stringify([wayOf(row), row.device]);
-  for (const cell of measured) {
-    const known = kernels.get(kernelsAt(cell)) ?? new Set();
-    kernels.set(kernelsAt(cell), known.add(cell.kernel));
+  const measured = cellData(rows)
+    .filter(({row}) => row.status === 'ok' && (row[measure] ?? 0) > 0)
+    .map((cell) => ({cell, way: wayOf(cell.row)}));
+  const kernels = new Map<string, string>();
+  const choice = new Set<string>();
+  for (const {cell, way} of measured) {
+    const place = `${way} ${cell.device}`;
+    const known = kernels.get(place);
+    if (known === undefined) kernels.set(place, cell.kernel);
+    else if (known !== cell.kernel) choice.add(way);
   }
-  const choice = new Set(
-    measured.filter((cell) => (kernels.get(kernelsAt(cell))?.size ?? 0) > 1).map(({row}) => wayOf(row)),
-  );
-  const groups = new Map<string, {panel: string; label: string; cap: string; place: number; cells: Cell[]}>();
-  // What differs in its cap alone stands together, the whole machine first.
-  const places = new Map<string, number>();
-  const placeOf = (key: string): number => {
-    const place = places.get(key) ?? places.size;
-    places.set(key, place);
-    return place;
-  };
-  for (const cell of measured) {
-    const {row} = cell;
-    const kernel = choice.has(wayOf(row)) ? row.kernel : null;
-    const key = JSON.stringify([wayOf(row), kernel]);
+  const groups = new Map<string, {first: ResultRow; kernel: string | null; devices: Set<string>; cells: Cell[]}>();
+  for (const {cell, way} of measured) {
+    const kernel = choice.has(way) ? cell.row.kernel : null;
+    const key = `${way} ${kernel ?? ''}`;
     const known = groups.get(key);
     if (known === undefined) {
-      const cap = isaCap(row);
-      const label = parts(row.format, row.runner, kernel, cap === '' ? null : `${cap} only`);
-      const panel = parts(row.model, row.workload);
-      const place = placeOf(
-        JSON.stringify([row.model, row.workload, row.batch, row.concurrency, row.format, row.runner, kernel]),
-      );
-      groups.set(key, {panel, label, cap, place, cells: [cell]});
-    } else known.cells.push(cell);
+      groups.set(key, {first: cell.row, kernel, devices: new Set([cell.device]), cells: [cell]});
+    } else {
+      known.devices.add(cell.device);
+      known.cells.push(cell);
+    }
   }
-  const devices = (cells: readonly Cell[]): number => new Set(cells.map(({device}) => device)).size;
-  return [...groups.values()]
-    .filter(({cells}) => devices(cells) > 1)
-    .sort((a, b) => a.place - b.place || (a.cap < b.cap ? -1 : 1))
-    .map(({panel, label, cells}) => ({panel, label, cells}));
+  return (
+    [...groups.values()]
+      .filter(({devices}) => devices.size > 1)
+      .map(({first, kernel, cells}) => ({way: {...first, kernel}, cap: isaCap(first), cells}))
+      // What differs in its cap alone stands together, the whole machine first.
+      .sort((a, b) => compareWays(a.way, b.way) || (a.cap < b.cap ? -1 : 1))
+      .map(({way: first, cap, cells}) => {
+        const label = parts(first.format, first.runner, first.kernel, cap === '' ? null : `${cap} only`);
+        return {panel: parts(first.model, first.workload), label, cells};
+      })
+  );
+}
+
+/** All but the device that cells must share to stand on one line, as one text. */
+function wayOf(row: ResultRow): string {
+  return JSON.stringify([row.model, row.workload, row.batch, row.concurrency, row.format, row.runner, isaCap(row)]);
 }
 
 /** The device that is ahead of all others, by how much, or null where intervals do not tell the first two apart. */

@@ -8,14 +8,14 @@ import {readReportInput} from '../../../harness/cli/report-input.ts';
 import {CHARTS} from '../../../reports/all-charts.ts';
 import {PngReporter} from '../../../reports/png-reporter.ts';
 
-// After a change that is meant: npx bench report results/licardo-* --formats png --out /tmp/report, look at the
+// After a change that is meant: npx bench report results/licardo-2025--* --formats png --out /tmp/report, look at the
 // charts, and copy those of results/charts.
 const RUNS = join(PACKAGE_ROOT, 'results');
 const FOLDER = join(RUNS, 'charts');
 
 test.each(readdirSync(FOLDER))('%s is drawn from the committed results, and README shows it', async (name) => {
-  const [run] = readdirSync(RUNS).filter((one) => one.startsWith('licardo-2025--'));
-  const folders = await runFolders([join(RUNS, run ?? '')]);
+  const runs = readdirSync(RUNS).filter((one) => one.startsWith('licardo-2025--'));
+  const folders = await runFolders(runs.map((run) => join(RUNS, run)));
   const chart = CHARTS.filter(({id}) => `${id}.png` === name);
   const [file] = await new PngReporter(chart, {fontFiles: fontFiles()}).render(
     await readReportInput(folders, 'README'),

@@ -50,6 +50,26 @@ describe('cells that differ in nothing but the device', () => {
     ]);
   });
 
+  it('stand panel by panel, whichever device ran a format first', () => {
+    const long = {workload: 'long'};
+    const rows = [
+      row('a', 20),
+      row('a', 9, long),
+      ...['b', 'c'].flatMap((device) => [
+        row(device, 20),
+        row(device, 9, long),
+        row(device, 5, {format: 'gguf-f16', bits_per_weight: 16}),
+        row(device, 19, {caveats: 'isa-capped=avx2'}),
+      ]),
+    ];
+    expect(lines(rows)).toEqual([
+      ['tiny · long', 'gguf-q4_k_m · llama-cpp', ['a', 'b', 'c']],
+      ['tiny · p64-g16', 'gguf-f16 · llama-cpp', ['b', 'c']],
+      ['tiny · p64-g16', 'gguf-q4_k_m · llama-cpp', ['a', 'b', 'c']],
+      ['tiny · p64-g16', 'gguf-q4_k_m · llama-cpp · avx2 only', ['b', 'c']],
+    ]);
+  });
+
   it('need a figure, and two devices', () => {
     const failed = row('t4', 1, {status: 'crashed'});
     const empty = row('h200', 1, {decode_tokens_per_s: null});
