@@ -14,6 +14,7 @@ const SHOWN = [
   'format',
   'runner',
   'kernel',
+  'isa',
   'status',
   'decode_tokens_per_s',
   'prefill_tokens_per_s',
