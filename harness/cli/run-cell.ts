@@ -6,7 +6,6 @@ import type {DeviceEntry, HostFacts} from '../contract/device.ts';
 import {BenchError, type BenchErrorCode} from '../contract/errors.ts';
 import type {Plan, PlannedCell} from '../contract/plan.ts';
 import type {SweepEvent} from '../contract/sweep-event.ts';
-import {measureReadBandwidth} from '../device/bandwidth.ts';
 import {checkQuiet} from '../device/quiet.ts';
 import {attemptId, engineJob} from '../engines/attempt-id.ts';
 import {acquireHostLock} from '../exec/host-lock.ts';
@@ -20,6 +19,7 @@ import {readManifest, writeManifest} from '../store/manifest.ts';
 import {RunFolder} from '../store/run-folder.ts';
 import {cacheDir} from '../weights/cache-dir.ts';
 import {LocalWeightsStore} from '../weights/local-weights-store.ts';
+import {bandwidthMeter} from './bandwidth-meter.ts';
 import {newManifest} from './commands/matrix.ts';
 import type {CommandContext} from './context.ts';
 import {deriveRows} from './derive-rows.ts';
@@ -105,8 +105,7 @@ async function measure(input: RunCellInput): Promise<RunCellOutcome> {
       hostCaveats: caveats,
       deriveRows,
       lock,
-      measureBandwidth: async ({device, threads, signal}) =>
-        device.kind === 'cpu' ? measureReadBandwidth({threads, signal}) : null,
+      measureBandwidth: bandwidthMeter(host),
       signal: context.signal,
       onEvent: input.onEvent,
     });

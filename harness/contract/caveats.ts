@@ -26,25 +26,31 @@ export const CAVEATS = {
   },
   'clocks-spread': {
     doc: 'Clocks moved by more than 5 % while busy.',
-    fix: 'Lock the clocks (nvidia-smi -lgc), fix the governor.',
+    fix: 'Lock the clocks (sudo nvidia-smi -lgc), fix the governor.',
   },
   hot: {doc: 'Temperature at or above the slowdown threshold (°C).', fix: 'Cool the host.'},
   'power-implausible': {
     doc: 'Power was read above 1.1 × the limit of the card (highest W / limit W): energy is not to be believed.',
     fix: 'Compare with a meter, or with the energy counter.',
   },
-  'power-capped': {doc: 'The power limit is below the default (W).', fix: 'nvidia-smi -pl <default>.'},
+  'power-capped': {doc: 'The power limit is below the default (W).', fix: 'sudo nvidia-smi -pl <default>.'},
   'ecc-off': {
     doc: 'ECC is switched off: memory is larger and faster than on a stock card.',
-    fix: 'nvidia-smi -e 1, then reboot.',
+    fix: 'sudo nvidia-smi -e 1, then reboot.',
   },
-  'persistence-off': {doc: 'Persistence mode is off: load times include driver start-up.', fix: 'nvidia-smi -pm 1.'},
+  'persistence-off': {
+    doc: 'Persistence mode is off: load times include driver start-up.',
+    fix: 'sudo nvidia-smi -pm 1.',
+  },
   mig: {
     doc: 'The device is a MIG slice: memory and processes are its own; power, energy and clocks are those of the whole card.',
     fix: 'Name the slice as a device of its own.',
   },
   battery: {doc: 'The host runs on battery.', fix: 'Plug it in.'},
-  governor: {doc: 'The CPU frequency governor is not `performance`.', fix: 'cpupower frequency-set -g performance.'},
+  governor: {
+    doc: 'The CPU frequency governor is not `performance`.',
+    fix: 'sudo cpupower frequency-set -g performance.',
+  },
   'sampler-gaps': {
     doc: 'A sampler missed readings (ratio): peaks are lower bounds.',
     fix: 'Raise the period, or free a core.',

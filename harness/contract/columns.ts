@@ -175,7 +175,7 @@ export const COLUMNS = {
   memory_bandwidth_bytes_per_s: number(
     'machine',
     'bytes/s',
-    'Measured read bandwidth of the device with as many threads as the cell.',
+    'Measured read bandwidth: of a CPU with as many threads as the cell, of a GPU through PyTorch.',
   ),
   bytes_per_token: count(
     'machine',

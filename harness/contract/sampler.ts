@@ -44,7 +44,12 @@ export interface Recording {
 export type CellPhase = 'baseline' | 'load' | 'warmup' | 'measure' | 'end';
 
 export type Availability =
-  | {readonly ok: true; readonly detail: string}
+  | {
+      readonly ok: true;
+      readonly detail: string;
+      /** What of the counter this machine lacks, each with its consequence and what would change it. */
+      readonly lacks?: readonly string[];
+    }
   | {readonly ok: false; readonly reason: string; readonly fix: string | null};
 
 /** Watches machine counters while a cell runs. It never touches the process under test. */

@@ -26,7 +26,12 @@ export class CgroupSampler implements Sampler {
 
   async available(): Promise<Availability> {
     const path = findCgroup(this.#files, 'memory');
-    if (path === null) return {ok: false, reason: 'no memory controller of control groups', fix: null};
+    if (path === null)
+      return {
+        ok: false,
+        reason: 'no memory controller of control groups; peaks of process-memory do without',
+        fix: 'boot with cgroup_enable=memory',
+      };
     const {current, peak} = filesOf(path);
     if (readNumber(this.#files, current) === null) {
       return {

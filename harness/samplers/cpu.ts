@@ -17,6 +17,10 @@ const SENSOR_UNITS = {cpu_clock_hz: 'Hz', cpu_temperature_c: '°C'} as const;
 const SENSOR_PERIOD_MS = 1000;
 const SENSOR_SHARE = 0.002;
 const TREE_PERIOD_MS = 1000;
+const NO_CLOCK =
+  'no core clock: sm_clock_hz_median stays empty. Virtual machines show none; elsewhere: sudo modprobe acpi_cpufreq';
+const NO_TEMPERATURE =
+  'no temperature: temperature_c_max stays empty. Virtual machines show none; elsewhere: sudo modprobe coretemp (Intel), k10temp (AMD)';
 /** Means over the measured phase that are worth a caveat. */
 const FOREIGN_CORES = 0.1;
 const STEAL_RATIO = 0.01;
@@ -59,9 +63,10 @@ export class CpuSampler implements Sampler {
       clocks === null ? 'no core clock' : `core clock (${clocks.source})`,
       temperature === null ? 'no temperature' : `temperature (${temperature.source})`,
     ];
+    const lacks = [...(clocks === null ? [NO_CLOCK] : []), ...(temperature === null ? [NO_TEMPERATURE] : [])];
     clocks?.close();
     temperature?.close();
-    return {ok: true, detail: parts.join(', ')};
+    return {ok: true, detail: parts.join(', '), ...(lacks.length === 0 ? {} : {lacks})};
   }
 
   async start(context: SampleContext): Promise<Recording> {

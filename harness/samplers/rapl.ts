@@ -26,7 +26,11 @@ export class RaplSampler implements Sampler {
   async available(): Promise<Availability> {
     const packages = findPackages(this.#files);
     if (packages.length === 0) {
-      return {ok: false, reason: 'no RAPL counters: virtual machine, container, or a CPU without them', fix: null};
+      return {
+        ok: false,
+        reason: 'no RAPL counters, so no energy of the CPU: virtual machine, container, or a CPU without them',
+        fix: 'rent bare metal; there: sudo modprobe intel_rapl_msr (Intel and AMD)',
+      };
     }
     if (packages.some((folder) => readNumber(this.#files, `${folder}/energy_uj`) === null)) {
       return {ok: false, reason: 'RAPL counters are readable for root only', fix: FIX};

@@ -10,7 +10,6 @@ import {MOST_ROUNDS} from '../../contract/matrix.ts';
 import type {Plan} from '../../contract/plan.ts';
 import type {Sampler} from '../../contract/sampler.ts';
 import type {SweepEvent} from '../../contract/sweep-event.ts';
-import {measureReadBandwidth} from '../../device/bandwidth.ts';
 import {readInventory} from '../../device/inventory.ts';
 import {readMemory} from '../../device/memory.ts';
 import {checkQuiet} from '../../device/quiet.ts';
@@ -25,6 +24,7 @@ import {readResultsCsv} from '../../store/results-csv.ts';
 import {RunFolder} from '../../store/run-folder.ts';
 import {cacheDir} from '../../weights/cache-dir.ts';
 import {LocalWeightsStore} from '../../weights/local-weights-store.ts';
+import {bandwidthMeter} from '../bandwidth-meter.ts';
 import type {CommandContext} from '../context.ts';
 import {deriveRows} from '../derive-rows.ts';
 import {gitCommit} from '../git-commit.ts';
@@ -190,9 +190,7 @@ async function measure({context, options, weights, host, loaded, plan}: Measurin
       deriveRows,
       lock,
       availableMemoryBytes: async () => readMemory(systemFiles()).availableBytes,
-      // Only the memory of the host can be measured without the engine; a GPU's stands in its catalogue entry.
-      measureBandwidth: async ({device, threads, signal}) =>
-        device.kind === 'cpu' ? measureReadBandwidth({threads, signal}) : null,
+      measureBandwidth: bandwidthMeter(host),
       signal: context.signal,
       onEvent: (event) => {
         if (options.json === true) context.stdout.write(`${JSON.stringify(event)}\n`);

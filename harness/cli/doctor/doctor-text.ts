@@ -30,7 +30,7 @@ export function doctorText(diagnosis: Diagnosis, style: Style): string {
     ['can run', [...abilityLines(diagnosis.abilities, style), SERVER_LINE]],
     ['kernels for gptq-4bit', kernelLines(diagnosis.host, style)],
     ['quiet', quietLines(diagnosis.quiet, style)],
-    ['counters', counterLines(diagnosis, style)],
+    ['counters (what a run records beside times)', counterLines(diagnosis, style)],
   ] as const;
   const told = sections.filter(([, lines]) => lines.length > 0);
   return `${told.map(([title, lines]) => [style.bold(title), ...lines].join('\n')).join('\n\n')}\n`;
@@ -80,7 +80,8 @@ function pythonText({software: {python, pythonReason}}: HostFacts): string {
 function deviceLines({host}: Diagnosis): string[] {
   return pairs(
     host.devices.map((device) => {
-      const known = device.entry === null ? 'not in devices.yaml' : 'in devices.yaml';
+      const known =
+        device.entry === null ? 'not in devices.yaml: works, without data-sheet figures' : 'in devices.yaml';
       const gpu = device.gpuIndex === null ? undefined : host.gpus.find(({index}) => index === device.gpuIndex);
       const memory = gpu === undefined ? '' : `, ${formatBytes(gpu.memoryBytes)}, driver ${gpu.driver}`;
       return [device.name, `${device.title}${memory}, ${device.forced ? 'named by --device' : known}`];
@@ -170,7 +171,10 @@ function counterLines({counters}: Diagnosis, style: Style): string[] {
   const width = Math.max(...counters.map(({id}) => id.length));
   return counters.map(({id, availability}) => {
     const name = id.padEnd(width);
-    if (availability.ok) return `  ${style.green('✓')} ${name}  ${plain(availability.detail)}`;
+    if (availability.ok) {
+      const lacks = (availability.lacks ?? []).map((lack) => `\n      ${style.dim(plain(lack))}`);
+      return `  ${style.green('✓')} ${name}  ${plain(availability.detail)}${lacks.join('')}`;
+    }
     const fix = availability.fix === null ? '' : `; to change it: ${availability.fix}`;
     return `  ${style.dim('–')} ${name}  ${plain(availability.reason + fix)}`;
   });

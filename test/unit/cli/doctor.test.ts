@@ -6,6 +6,7 @@ import {CellSchema} from '../../../harness/contract/cell.ts';
 import type {Runner} from '../../../harness/contract/runner.ts';
 import {loadCatalogue} from '../../../harness/device/catalogue.ts';
 import {readHostFacts} from '../../../harness/device/host-facts.ts';
+import {CpuSampler} from '../../../harness/samplers/cpu.ts';
 import {RaplSampler} from '../../../harness/samplers/rapl.ts';
 import {Ticker} from '../../../harness/samplers/ticker.ts';
 import {FakeHost} from '../../support/fake-host.ts';
@@ -89,10 +90,10 @@ describe('bench doctor', () => {
         ! battery: The host runs on battery.
             Plug it in.
         ! governor [powersave]: The CPU frequency governor is not \`performance\`.
-            cpupower frequency-set -g performance.
+            sudo cpupower frequency-set -g performance.
 
-      counters
-        – rapl  no RAPL counters: virtual machine, container, or a CPU without them
+      counters (what a run records beside times)
+        – rapl  no RAPL counters, so no energy of the CPU: virtual machine, container, or a CPU without them; to change it: rent bare metal; there: sudo modprobe intel_rapl_msr (Intel and AMD)
       "
     `);
   });
@@ -135,6 +136,20 @@ describe('bench doctor', () => {
     const availability = await new RaplSampler({files, ticker: new Ticker()}).available();
     const text = doctorText(await diagnose('bare-epyc-rapl', {counters: [{id: 'rapl', availability}]}), PLAIN);
     expect(text).toContain('– rapl  RAPL counters are readable for root only; to change it: sudo chmod a+r');
+  });
+
+  test('says of a counter what it lacks here, and what that costs', async () => {
+    const files = FakeHost.load('kvm-zen4');
+    const cpu = new CpuSampler({files, ticker: new Ticker()});
+    const counters = [{id: cpu.id, availability: await cpu.available()}];
+    const text = doctorText(await diagnose('kvm-zen4', {counters}), PLAIN);
+    expect(text.split('\n\n').find((section) => section.startsWith('counters'))).toMatchInlineSnapshot(`
+      "counters (what a run records beside times)
+        ✓ cpu  steal, foreign load, worker load, no core clock, no temperature
+            no core clock: sm_clock_hz_median stays empty. Virtual machines show none; elsewhere: sudo modprobe acpi_cpufreq
+            no temperature: temperature_c_max stays empty. Virtual machines show none; elsewhere: sudo modprobe coretemp (Intel), k10temp (AMD)
+      "
+    `);
   });
 
   test('control characters of a device name do not reach the terminal', async () => {
