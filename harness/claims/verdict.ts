@@ -1,4 +1,5 @@
 import {type Claim, type ClaimReading, type ClaimsFile, EXACT_MEASURES, HOSTED} from '../contract/claim.ts';
+import {COLUMNS} from '../contract/columns.ts';
 import type {ApiPrice} from '../contract/prices.ts';
 import {SMALLEST_EFFECT} from '../derive/thresholds.ts';
 import {matchesAny} from '../plan/glob.ts';
@@ -245,10 +246,16 @@ const ELSEWHERE: Readonly<Record<Verdict, Verdict>> = {
 /** The interval speaks of rounds of two runs; what the host differs between runs is not in it. */
 const TWO_RUNS = ', of two runs at different times';
 
+/** Groups of columns that vary from round to round: a peak of memory does not. */
+const TIMED: readonly string[] = ['speed', 'cost', 'power'];
+
 /** As on the device that the sentence is about. */
 function verdictOf(reading: ClaimReading, {ratio, low, high}: Ratio): [Verdict, string] {
   const band = bandOf(reading);
-  // A figure without an interval is taken at its word, but an effect must then exceed the smallest that matters.
+  if ((low === null || high === null) && TIMED.includes(COLUMNS[reading.measure].group)) {
+    return ['inconclusive', 'no interval: one round, or no requests at hand'];
+  }
+  // A peak without an interval is taken at its word, but an effect must then exceed the smallest that matters.
   const [from, to] =
     low === null || high === null ? [ratio / (1 + SMALLEST_EFFECT), ratio * (1 + SMALLEST_EFFECT)] : [low, high];
   const inBand = ratio >= band.low && ratio <= band.high;

@@ -93,6 +93,14 @@ describe('claimsLedger', () => {
     expect(found?.reason).toBe('the ratio is the one it says, of two runs at different times');
   });
 
+  it('is inconclusive of one round, which has no interval; a peak of memory needs none', () => {
+    const cells = [gptq({tpotUs: [36_400]}), fp16({tpotUs: [20_000]})];
+    const found = claimsLedger(claims, cells).find(({reading}) => reading === 'decode-time-182-percent');
+    expect(found).toMatchObject({verdict: 'inconclusive', finding: 'no interval: one round, or no requests at hand'});
+    const peaks = [gptq({vram_peak_bytes: 0.59e9, rounds: 1}), fp16({vram_peak_bytes: 1e9, rounds: 1})];
+    expect(claimsLedger(claims, peaks).find(({reading}) => reading === 'device')?.verdict).toBe('reproduced');
+  });
+
   it('is inconclusive when the interval holds both', () => {
     const cells = [gptq({tpotUs: [20_000, 36_000, 60_000]}), fp16({tpotUs: [30_000, 20_000, 15_000]})];
     expect(verdicts('gptq-slower', cells)[1]).toBe('decode-time-182-percent: inconclusive on t4');
