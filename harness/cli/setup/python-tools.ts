@@ -49,10 +49,10 @@ export function indexOptions({name}: Installer, env: Env): readonly string[] {
   return options;
 }
 
-/** Newest last: PyTorch and all pinned packages have wheels for these. */
-const NAMES = ['python3', 'python3.13', 'python3.12', 'python3.11', 'python3.10', 'python'];
+/** PyTorch and all pinned packages have wheels for these. */
+const NAMES = ['python3', 'python3.13', 'python3.12', 'python3.11', 'python3.10', 'python3.14', 'python'];
 const OLDEST = [3, 10] as const;
-const NEWEST = [3, 13] as const;
+const NEWEST = [3, 14] as const;
 
 /** @throws {BenchError} SETUP_FAILED naming what was found instead. */
 export async function basePython(asked: string | null, env: Env): Promise<{path: string; version: string}> {
