@@ -7,6 +7,7 @@ import {type Comparison, compareCells, compareWithin} from '../../harness/claims
 import type {MeasuredCell} from '../../harness/claims/measured-cell.ts';
 import {PACKAGE_ROOT} from '../../harness/cli/package-root.ts';
 import {cellsOf, readRuns} from '../../harness/cli/read-runs.ts';
+import {RUN_DRIFT} from '../../harness/derive/thresholds.ts';
 import {wilsonInterval} from '../../harness/derive/wilson.ts';
 import {runnerHost} from '../support/runner-host.ts';
 import type {Figure, Section, SelfContext} from './section.ts';
@@ -14,6 +15,8 @@ import type {Figure, Section, SelfContext} from './section.ts';
 const DIST = join(PACKAGE_ROOT, 'dist');
 const WORKER = fileURLToPath(new URL('../fixtures/workers/slowed.mjs', import.meta.url));
 const SLOWDOWN = 0.05;
+const ROUNDS = 30;
+const REQUESTS = 12;
 /** The same worker three times, under names of its own; the third decodes slower. */
 const ARMS = {base: 0, again: 0, slowed: SLOWDOWN} as const;
 type Arm = keyof typeof ARMS;
@@ -27,7 +30,7 @@ type Arm = keyof typeof ARMS;
  * 5 %: the interval of the share is printed beside it.
  *
  * The runs follow each other, and each is compared with others, too, as one does that keeps old results: one run against
- * one, which must never have a verdict; as if the host were steady (`--steady-host`), which shows why not; and one run
+ * one, which allows for what the host may drift; as if it were steady (`--steady-host`), which shows why; and one run
  * against the three before it.
  */
 export const comparing: Section = {
@@ -38,7 +41,7 @@ export const comparing: Section = {
     const folder = mkdtempSync(join(tmpdir(), 'bench-self-'));
     try {
       const matrix = join(folder, 'compare.yaml');
-      writeFileSync(matrix, matrixText(context.quick));
+      writeFileSync(matrix, matrixText());
       const runs: MeasuredCell[][] = [];
       for (let pair = 0; pair < pairs; pair++) {
         const run = await measured(matrix, context);
@@ -120,7 +123,7 @@ function withinRuns(runs: readonly MeasuredCell[][]): Figure[] {
 function acrossRuns(runs: readonly MeasuredCell[][]): Figure[] {
   const twos = runs.flatMap((base, index) => runs.slice(index + 1).map((now) => [base, now] as const));
   const single = twos.map(([base, now]) => across(base, now));
-  const trusting = twos.map(([base, now]) => across(base, now, true));
+  const trusting = twos.map(([base, now]) => across(base, now, 0));
   const replicated = runs.slice(3).map((now, index) => across(runs.slice(index, index + 3).flat(), now));
   const alarms = (family: readonly Comparison[][]): number => family.filter((pair) => pair.some(isAlarm)).length;
   return [
@@ -131,10 +134,10 @@ function acrossRuns(runs: readonly MeasuredCell[][]): Figure[] {
       met: null,
     },
     {
-      what: 'one run against one: pairs with a false alarm',
+      what: 'one run against one, allowing for 30 % of drift: pairs with a false alarm',
       value: share(alarms(single), single.length),
-      goal: '0: no verdict',
-      met: alarms(single) === 0,
+      goal: '≤ 5 %',
+      met: alarms(single) / single.length <= 0.05,
     },
     {
       what: 'one run against one, --steady-host: pairs with a false alarm',
@@ -166,26 +169,29 @@ function within(run: readonly MeasuredCell[], arm: Arm): Comparison[] {
 }
 
 /** As `bench compare BASE NEW`, of the engine as it is. */
-function across(base: readonly MeasuredCell[], now: readonly MeasuredCell[], steadyHost = false): Comparison[] {
+function across(base: readonly MeasuredCell[], now: readonly MeasuredCell[], drift = RUN_DRIFT): Comparison[] {
   const plain = (cells: readonly MeasuredCell[]) => cells.filter(({row}) => row.runner === 'base');
-  return [...compareCells(plain(base), plain(now), {steadyHost}).comparisons];
+  return [...compareCells(plain(base), plain(now), {drift}).comparisons];
 }
 
-/** As matrices/quickstart.yaml, but with short rounds and more of them: rounds are what a comparison rests on. */
-function matrixText(quick: boolean): string {
+/**
+ * As matrices/quickstart.yaml, but with many short rounds: rounds are what a comparison rests on, and neighbours in a
+ * short round share its conditions. `interleaved` goes there and back, so that what changes evenly cancels over two.
+ */
+function matrixText(): string {
   const runners = Object.entries(ARMS).map(([name, slowdown]) => ({
     name,
     command: [process.execPath, WORKER, join(DIST, 'runners'), String(slowdown)],
   }));
   return `matrix: self-compare
 models: [{name: quickstart-53m, source: "synthetic:quickstart-53m"}]
-formats: [${quick ? 'gguf-q4_k_m' : 'gguf-f16, gguf-q4_k_m'}]
+formats: [gguf-q4_k_m]
 runners: ${JSON.stringify(runners)}
 devices: [host-cpu]
 workloads: [{name: p16-g24, prompt_tokens: 16, generated_tokens: 24}]
-rounds: 10
+rounds: ${ROUNDS}
 canary: false
-requests: {min: 120, max: 120, warmup_min: 1, warmup_max: 1}
+requests: {min: ${ROUNDS * REQUESTS}, max: ${ROUNDS * REQUESTS}, warmup_min: 1, warmup_max: 1}
 budget_seconds: 10
 `;
 }
