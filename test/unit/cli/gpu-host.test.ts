@@ -70,9 +70,9 @@ test.skipIf(hasNvml(systemFiles(), process.env))(
       "GPU
         ! GPU 0: Tesla T4, driver 535.183.01, CUDA up to 12.2, 2.00 MiB in use, limit 70 W
         ! ecc-off: ECC is switched off: memory is larger and faster than on a stock card.
-            nvidia-smi -e 1, then reboot.
+            sudo nvidia-smi -e 1, then reboot.
         ! persistence-off: Persistence mode is off: load times include driver start-up.
-            nvidia-smi -pm 1.
+            sudo nvidia-smi -pm 1.
         ! hot [95]: Temperature at or above the slowdown threshold (°C).
             Cool the host.
         ! foreign-gpu [burn]: Another process held memory or ran on the GPU.
