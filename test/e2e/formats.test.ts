@@ -26,7 +26,7 @@ rounds: 1
 requests: {min: 5, max: 5, warmup_min: 1, warmup_max: 1}
 canary: false
 `;
-/** The same weights, mapped and copied. */
+/** The same weights, mapped and copied; long enough to meet what dequantizing needs for a moment in either. */
 const MAPPED = `
 matrix: mapped
 models: [{name: m, source: "synthetic:quickstart-53m"}]
@@ -38,7 +38,7 @@ sweep: {mmap: [true, false]}
 workloads: [{name: w, prompt_tokens: 16, generated_tokens: 4}]
 exclude: [{format: gptq-4bit, kernel: auto, reason: every kernel is a cell of its own}]
 rounds: 1
-requests: {min: 2, max: 2, warmup_min: 1, warmup_max: 1}
+requests: {min: 24, max: 24, warmup_min: 1, warmup_max: 1}
 canary: false
 `;
 
